@@ -1,0 +1,1 @@
+"""Callbacks watch a run and never steer it: one file per instrument."""

@@ -1,0 +1,153 @@
+"""Memorization against generalization: seen, val and ood scored by the same pass, at step cadence.
+
+After every evaluation one row of numbers goes to TensorBoard and to metrics.csv: solved rate and loss per
+split, their gaps (seen minus val in solved, val minus seen in loss) and the solved rate by difficulty.  From
+the rows come the events of a run: a split is *reached* at the first of three consecutive evaluations with
+solved >= 0.99::
+
+    step   solved/seen   solved/val
+     900      0.970         0.930
+    1000      0.991         0.960      t_mem = 1000
+    1100      0.995         0.985
+    1200      0.999         0.992      t_gen = 1200, delay = 200
+    1300      1.000         0.995
+    1400      1.000         0.996
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+
+from factorexe.callbacks.curves import TrainingCurve
+from factorexe.rundir import write
+from factorexe.scores import Score
+
+REACHED, CONSECUTIVE = 0.99, 3
+EVENTS = {"t_mem": "seen", "t_gen": "val", "t_ood": "ood"}
+
+
+class GeneralizationMonitor(lightning.Callback):
+    """Keeps a row per evaluation.
+
+    Args:
+        file: metrics.csv.
+        curve: knows the training loss.
+        problems_per_step: problems in one optimizer step.
+        started: ``time.perf_counter()`` when the run was started.
+    """
+
+    def __init__(self, file: Path, curve: TrainingCurve, problems_per_step: int, started: float) -> None:
+        self.file, self.curve, self.problems_per_step = file, curve, problems_per_step
+        self.rows: list[dict[str, float]] = []
+        self.best: int | None = None  # number of the best row
+        self.evaluation_time = 0.0
+        self.latest: dict[str, Any] = {}  # n, interval and rates by difficulty of each split, as in result.json
+        self._started, self._earlier = started, 0.0
+        self._began = 0.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """Rows and times so far."""
+        return {
+            "rows": self.rows,
+            "best": self.best,
+            "latest": self.latest,
+            "evaluation_time": self.evaluation_time,
+            "wall_time": self.wall_time,
+        }
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from there."""
+        self.rows, self.best, self.latest = state_dict["rows"], state_dict["best"], state_dict["latest"]
+        self.evaluation_time, self._earlier = state_dict["evaluation_time"], state_dict["wall_time"]
+
+    @property
+    def wall_time(self) -> float:
+        """Seconds over all sittings of the run."""
+        return self._earlier + time.perf_counter() - self._started
+
+    def on_validation_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Starts the clock of this evaluation."""
+        self._began = time.perf_counter()
+
+    def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """One row."""
+        self.evaluation_time += time.perf_counter() - self._began
+        scores: dict[str, Score] = pl_module.scores
+        self.latest = {split: _details(score) for split, score in scores.items()}
+        step = trainer.global_step
+        if self.rows and self.rows[-1]["step"] == step:
+            self.rows.pop()  # evaluated again after a resume: the same numbers
+        numbers = self._numbers(scores)
+        self.rows.append({"step": step, "examples": step * self.problems_per_step, **numbers})
+        self.rows[-1]["wall_time_s"] = round(self.wall_time, 3)
+        if self.best is None or self.best >= len(self.rows) - 1 or _rank(self.rows[-1]) > _rank(self.rows[self.best]):
+            self.best = len(self.rows) - 1
+        write(self.file, as_csv(self.rows))
+        if trainer.logger is not None:
+            shown = {tag: value for tag, value in numbers.items() if tag != "loss/train"}
+            shown["perf/evaluation_share"] = self.evaluation_time / max(self.wall_time, 1e-9)
+            trainer.logger.log_metrics(shown, step)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the latest evaluation is the best so far."""
+        return self.best == len(self.rows) - 1
+
+    def _numbers(self, scores: dict[str, Score]) -> dict[str, float]:
+        row = {"loss/train": self.curve.latest}
+        for name in ("loss", "solved", "token_accuracy"):
+            row |= {f"{name}/{split}": getattr(score, name) for split, score in scores.items()}
+        if "seen" in scores and "val" in scores:
+            row["gap/solved"] = scores["seen"].solved - scores["val"].solved
+            row["gap/loss"] = scores["val"].loss - scores["seen"].loss
+        row |= {f"compute/{split}": score.compute for split, score in scores.items()}
+        for split, score in scores.items():
+            row |= {f"solved_by_difficulty/{split}/{d}": rate.rate for d, rate in score.by_difficulty.items()}
+        return row
+
+
+def events(rows: Sequence[dict[str, float]]) -> dict[str, int | None]:
+    """``t_mem``, ``t_gen``, ``t_ood`` and ``delay`` = t_gen - t_mem; None where not reached."""
+    found: dict[str, int | None] = {event: _reached(rows, f"solved/{split}") for event, split in EVENTS.items()}
+    memorized, generalized = found["t_mem"], found["t_gen"]
+    found["delay"] = None if memorized is None or generalized is None else generalized - memorized
+    return found
+
+
+def _reached(rows: Sequence[dict[str, float]], name: str) -> int | None:
+    run = 0
+    for number, row in enumerate(rows):
+        run = run + 1 if row.get(name, 0.0) >= REACHED else 0
+        if run == CONSECUTIVE:
+            return int(rows[number - CONSECUTIVE + 1]["step"])
+    return None
+
+
+def _details(score: Score) -> dict[str, Any]:
+    rates = {
+        str(level): {"rate": rate.rate, "interval": list(rate.interval), "n": rate.n}
+        for level, rate in score.by_difficulty.items()
+    }
+    return {"n": score.n, "interval": list(score.interval), "by_difficulty": rates}
+
+
+def _rank(row: dict[str, float]) -> tuple[float, float]:
+    """Highest val solved, then lowest val loss."""
+    return row.get("solved/val", 0.0), -row.get("loss/val", float("inf"))
+
+
+def as_csv(rows: Sequence[dict[str, float]]) -> str:
+    """One line per row; columns are all names that occur, in order of appearance."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    text = io.StringIO()
+    writer = csv.DictWriter(text, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()

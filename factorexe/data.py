@@ -1,0 +1,140 @@
+"""A LightningDataModule for any task: ready batches, each a pure function of its index.
+
+The train loader is one endless stream that starts where the run stands; with worker processes, worker w of W
+makes batches w, w + W, ... and the loader interleaves them, so the order never depends on W::
+
+    data = TaskDataModule(task, layout, DataConfig(train_size=2500), seed=0)
+    data.batch("train", 7)          # the same Batch everywhere
+
+A task may bring its own module instead (``Task.datamodule``).  It is called with the same arguments and
+offers the same ``batch``, ``evaluated``, ``evaluation_batches``, ``solved`` and Lightning's loaders.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import lightning.pytorch as lightning
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset, get_worker_info
+
+from factorexe.generation import Generated
+from factorexe.layout import Batch, SequenceLayout
+from factorexe.splits import Splits
+from factorexe.tasks.base import Task
+
+SCORED = ("seen", "val", "ood")  # by every evaluation of a run; test and ood_test are read by `test` alone
+EVALUATION_ROWS = 500  # problems scored at once
+
+
+class TaskDataModule(lightning.LightningDataModule):
+    """Batches of one task in one layout.
+
+    Args:
+        options: a ``DataConfig``.
+        seed: the run's seed.
+    """
+
+    def __init__(self, task: Task, layout: SequenceLayout, options: Any, seed: int) -> None:
+        super().__init__()
+        self.task, self.layout, self.options = task, layout, options
+        self.splits = Splits(
+            task,
+            train_size=options.train_size,
+            eval_size=options.eval_size,
+            split_seed=options.split_seed,
+            seed=seed,
+            corrupt=options.corrupt,
+            mixture=options.mixture,
+            chain=layout.chain,
+        )
+
+    def __str__(self) -> str:
+        """Lightning's own version builds every loader to print them."""
+        return f"{type(self).__name__}({self.task!r})"
+
+    @property
+    def evaluated(self) -> tuple[str, ...]:
+        """The scored splits that hold problems, in the order of ``val_dataloader``."""
+        return tuple(split for split in SCORED if len(self.splits.evaluation(split)))
+
+    def batch(self, split: str, index: int) -> Batch:
+        """Batch ``index`` of a split: the training order, or the split's fixed problems over and over."""
+        size = self.options.batch_size
+        if split == "train":
+            return self.layout.batch(self.splits.train_batch(index, size), self._length("train"))
+        examples = self.splits.evaluation(split)
+        rows = np.arange(index * size, (index + 1) * size) % len(examples)
+        return self.layout.batch(examples.select(rows), self._length(split))
+
+    def evaluation_batches(self, split: str) -> list[Batch]:
+        """All fixed problems of a split, once."""
+        examples = self.splits.evaluation(split)
+        length = self._length(split)
+        starts = range(0, len(examples), EVALUATION_ROWS)
+        return [self.layout.batch(examples.select(slice(s, s + EVALUATION_ROWS)), length) for s in starts]
+
+    def solved(self, batch: Batch, generated: Generated) -> Tensor:
+        """(B,) whether each generated answer is right."""
+        return torch.from_numpy(self.task.solved(batch.examples, self.layout.answers(generated.tokens)))
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """The endless stream, from the batch the run has reached."""
+        start = 0
+        if self.trainer is not None:
+            start = self.trainer.global_step * self.trainer.accumulate_grad_batches
+        workers = self.options.num_workers
+        return DataLoader(
+            _Stream(self, start), batch_size=None, num_workers=workers, persistent_workers=workers > 0
+        )
+
+    def val_dataloader(self) -> Sequence[DataLoader[Batch]]:
+        """One loader per split of ``evaluated``."""
+        return [_ready(self.evaluation_batches(split)) for split in self.evaluated]
+
+    def _length(self, split: str) -> int:
+        return self.layout.length(self.task.difficulties(split))
+
+
+def _ready(batches: list[Batch]) -> DataLoader[Batch]:
+    """A loader of batches that exist already."""
+    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+
+class _Stream(IterableDataset[Batch]):
+    """Training batches from ``start`` on."""
+
+    def __init__(self, data: TaskDataModule, start: int) -> None:
+        self.data, self.start = data, start
+
+    def __iter__(self) -> Iterator[Batch]:
+        worker = get_worker_info()
+        index = self.start + (worker.id if worker else 0)
+        while True:
+            yield self.data.batch("train", index)
+            index += worker.num_workers if worker else 1
+
+
+def datamodule(task: Task, layout: SequenceLayout, options: Any, seed: int) -> Any:
+    """The module the task brings, or the generic one.
+
+    Raises:
+        TypeError: the task's own is not a ``lightning.pytorch.LightningDataModule``, or lacks a method.
+    """
+    if task.datamodule is None:
+        return TaskDataModule(task, layout, options, seed)
+    where, _, name = task.datamodule.partition(":")
+    cls = getattr(importlib.import_module(where), name)
+    if not (isinstance(cls, type) and issubclass(cls, lightning.LightningDataModule)):
+        raise TypeError(
+            f"{task.datamodule} is not a lightning.pytorch.LightningDataModule"
+            " (one of the package pytorch_lightning is another class: import lightning.pytorch)"
+        )
+    lacking = [part for part in ("batch", "evaluated", "evaluation_batches", "solved") if not hasattr(cls, part)]
+    if lacking:
+        raise TypeError(f"{task.datamodule} lacks {', '.join(lacking)}")
+    return cls(task, layout, options, seed)

@@ -1,0 +1,162 @@
+"""From problems to tensors: what a sequence holds, and where it is supervised.
+
+The layout ``sequence`` writes one problem as one row of tokens, with three marks of its own after the task's
+alphabet.  With the chain, and what is supervised underlined::
+
+    1 2 * 3 4 <chain> + 8 4 0 ... <answer> 8 0 4 0 <end>
+                      ----------------------------------
+
+Without it the row is ``1 2 * 3 4 <answer> 8 0 4 0 <end>``.  Rows are left-aligned for training; prompts are
+right-aligned (padded on the left) for decoding, so that every row continues at the same column.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from factorexe.tasks.base import Examples, IntArray, Task
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+    """Problems as tensors.  B examples, T positions."""
+
+    tokens: Tensor  # (B, T)
+    prompt_length: Tensor  # (B,) tokens that are given: the prompt and the mark after it
+    examples: Examples
+    targets: Tensor | None = None  # (B, T) the token that follows
+    weights: Tensor | None = None  # (B, T) 1 where the target is supervised, else 0
+    positions: Tensor | None = None  # (B, T) counted from each row's first token; None: as they stand
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def select(self, rows: Tensor) -> Batch:
+        """The batch at ``rows`` (indices)."""
+        kept = {name: value[rows] for name, value in self._tensors().items()}
+        return dataclasses.replace(self, **kept, examples=self.examples.select(rows.cpu().numpy()))
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
+        """The batch with its tensors on ``device``."""
+        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()}
+        return dataclasses.replace(self, **moved)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
+
+
+class SequenceLayout:
+    """One problem, one row of tokens.
+
+    Args:
+        task: whose alphabet and widths are used.
+        chain: whether a row holds the chain between prompt and answer.
+        keep_steps: keep every ``keep_steps``-th step of the chain.
+    """
+
+    def __init__(self, task: Task, *, chain: bool, keep_steps: int = 1) -> None:
+        self.task, self.chain, self.keep_steps = task, chain, keep_steps
+        first_mark = len(task.symbols)
+        self.chain_mark, self.answer_mark, self.end_mark = range(first_mark, first_mark + 3)
+        self.vocabulary = first_mark + 3
+        levels = [*task.difficulties("train"), *task.difficulties("ood")]
+        self.max_length = self.length(levels) + 1
+
+    def length(self, difficulties: Iterable[int]) -> int:
+        """Columns of a training batch that holds these difficulties: a row without its last token."""
+        return max(sum(self._widths(level)) for level in difficulties) + 1
+
+    def limit(self, difficulties: Iterable[int]) -> int:
+        """Tokens a model may generate for these difficulties: chain, answer and their marks."""
+        return max(sum(self._widths(level)[1:]) for level in difficulties) + 1 + self.chain
+
+    def _widths(self, level: int) -> tuple[int, int, int]:
+        widths = self.task.widths(level)
+        return widths.prompt, (widths.chain + 1 if self.chain else 0), widths.answer + 1
+
+    def batch(self, examples: Examples, length: int) -> Batch:
+        """A training batch of ``length`` columns."""
+        pieces = [examples.prompt]
+        if self.chain:
+            kept = (examples.chain_step + 1) % self.keep_steps == 0
+            pieces += [self._column(examples, self.chain_mark), np.where(kept, examples.chain, 0)]
+        pieces += [self._column(examples, self.answer_mark), examples.answer, self._column(examples, self.end_mark)]
+        rows = _left_aligned(np.concatenate(pieces, axis=1), length + 1)
+        given = (examples.prompt != 0).sum(axis=1) + 1
+        supervised = (np.arange(1, length + 1) >= given[:, None]) & (rows[:, 1:] != 0)
+        return Batch(
+            tokens=torch.from_numpy(np.ascontiguousarray(rows[:, :-1])),
+            targets=torch.from_numpy(np.ascontiguousarray(rows[:, 1:])),
+            weights=torch.from_numpy(supervised.astype(np.float32)),
+            prompt_length=torch.from_numpy(given),
+            examples=examples,
+        )
+
+    def prompts(self, examples: Examples) -> Batch:
+        """Prompts with the mark after them, right-aligned, ready to be continued."""
+        mark = self.chain_mark if self.chain else self.answer_mark
+        tokens = np.concatenate([examples.prompt, self._column(examples, mark)], axis=1)
+        given = (tokens != 0).sum(axis=1)
+        width = int(given.max(initial=1))
+        rows = _left_aligned(tokens, width)
+        shift = width - given[:, None]
+        source = np.arange(width) - shift
+        rows = np.where(source >= 0, np.take_along_axis(rows, np.maximum(source, 0), axis=1), 0)
+        return Batch(
+            tokens=torch.from_numpy(rows),
+            prompt_length=torch.from_numpy(given),
+            positions=torch.from_numpy(np.maximum(source, 0)),
+            examples=examples,
+        )
+
+    def answers(self, generated: Tensor) -> IntArray:
+        """The answers (N, width) in generated rows (N, L): what stands between the last two marks.
+
+        A row that did not end, or has no answer mark, answers nothing.
+        """
+        tokens = generated.cpu().numpy()
+        if not self.chain:
+            tokens = np.concatenate([np.full((len(tokens), 1), self.answer_mark), tokens], axis=1)
+        ended = tokens == self.end_mark
+        end = np.where(ended.any(axis=1), ended.argmax(axis=1), -1)[:, None]
+        column = np.arange(tokens.shape[1])
+        marks = (tokens == self.answer_mark) & (column < end)
+        start = np.where(marks.any(axis=1), tokens.shape[1] - 1 - marks[:, ::-1].argmax(axis=1), tokens.shape[1])
+        inside = (column > start[:, None]) & (column < end)
+        return _left_aligned(np.where(inside, tokens, 0), max(1, int(inside.sum(axis=1).max(initial=1))))
+
+    def chains(self, generated: Tensor) -> IntArray:
+        """The generated chains (N, width): everything before the answer mark, or all of it without one."""
+        tokens = generated.cpu().numpy()
+        if not self.chain:
+            return np.zeros((len(tokens), 0), dtype=np.int64)
+        seen_mark = np.cumsum(tokens == self.answer_mark, axis=1) > 0
+        return np.where(seen_mark, 0, tokens)
+
+    def text(self, tokens: IntArray) -> str:
+        """One row of tokens as text, whatever stands in it."""
+        marks = {self.chain_mark: " <chain> ", self.answer_mark: " <answer> ", self.end_mark: " <end>"}
+        words = (marks.get(int(token)) or self.task.text(np.array([token])) for token in tokens)
+        return "".join(words).strip()
+
+    @staticmethod
+    def _column(examples: Examples, token: int) -> IntArray:
+        return np.full((len(examples), 1), token, dtype=np.int64)
+
+
+LAYOUTS = {"sequence": SequenceLayout}
+
+
+def _left_aligned(tokens: IntArray, width: int) -> IntArray:
+    """Each row's tokens without the zeros between them, padded with 0 to ``width``."""
+    filled = tokens != 0
+    rows = np.zeros((len(tokens), width), dtype=np.int64)
+    place = np.cumsum(filled, axis=1) - 1
+    at, column = np.nonzero(filled)
+    rows[at, place[at, column]] = tokens[at, column]
+    return rows

@@ -1,0 +1,135 @@
+"""The one LightningModule: model + objective + what turns gradients into updates.
+
+Training runs under Lightning's automatic optimization, so clipping, accumulation and mixed precision are
+Lightning's.  Gradients are taken in ``backward``, per micro-loss that ``training_step`` kept; everything
+random in a step comes from the default generator, which is seeded from (seed, step, micro-batch) first, so a
+resumed run draws what the uninterrupted one drew.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import lightning.pytorch as lightning
+import torch
+from torch import Tensor
+
+from factorexe.generation import Generated
+from factorexe.layout import Batch
+from factorexe.models.base import Model
+from factorexe.objectives.base import Objective
+from factorexe.scores import Score, SplitScore
+
+
+class Scored(NamedTuple):
+    """What the model answered to one evaluation batch."""
+
+    generated: Generated
+    solved: Tensor  # (B,)
+
+
+class Learner(lightning.LightningModule):
+    """A model being trained.
+
+    Args:
+        optim: an ``OptimConfig``.
+        seed: of everything random in training.
+    """
+
+    def __init__(self, model: Model, objective: Objective, optim: Any, seed: int) -> None:
+        super().__init__()
+        self.model, self.objective = model, objective
+        self.optim, self.seed = optim, seed
+        self.scores: dict[str, Score] = {}  # of the latest evaluation, by split
+        self._metrics: list[SplitScore] = []
+        self._losses: list[Tensor] = []  # micro-losses of the batch at hand
+
+    def training_step(self, batch: Batch, index: int) -> dict[str, Tensor]:
+        """The mean loss over supervised tokens."""
+        prepared = self.objective.prepare(self.model, batch, self.global_step, self._seeded(index))
+        loss = self.objective.loss(self.model, prepared)
+        self._losses = [loss.total / loss.weight]
+        return {"loss": self._losses[0]}
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Adds the gradient of every micro-loss, scaled as Lightning scaled the whole, to ``p.grad``."""
+        parameters = [p for p in self.parameters() if p.requires_grad]
+        shares = torch.autograd.grad(loss, self._losses)
+        for micro, share in zip(self._losses, shares, strict=True):
+            gradients = torch.autograd.grad(micro, parameters, share, allow_unused=True)
+            _add(parameters, gradients)
+        self._losses = []
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
+        """The last step is evaluated, whatever the cadence."""
+        if self.global_step >= self.trainer.max_steps:
+            self.trainer.val_check_batch = batch_idx + 1
+
+    def configure_optimizers(self) -> Any:
+        """The chosen optimizer and the schedule of its learning rate."""
+        optimizer = self.optim.optimizer.build(self)
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._rate)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _rate(self, step: int) -> float:
+        """Share of the highest learning rate in the update after ``step`` updates."""
+        warmup, horizon = self.optim.warmup, self.optim.horizon
+        if step < warmup:
+            return (step + 1) / warmup
+        done = min(1.0, (step - warmup) / max(1, horizon - warmup))
+        return {"cosine": (1 + math.cos(math.pi * done)) / 2, "linear": 1 - done, "constant": 1.0}[self.optim.schedule]
+
+    def _seeded(self, index: int) -> torch.Generator:
+        """The default generator of the device, seeded for this micro-batch."""
+        micro = index % self.trainer.accumulate_grad_batches
+        number = ((self.seed * 1_000_003 + self.global_step) * 4_099 + micro) % 2**63
+        torch.default_generator.manual_seed(number)
+        if self.device.type != "cpu":
+            torch.get_device_module(self.device).manual_seed(number)
+        return torch.default_generator
+
+    # -- evaluation
+
+    def on_validation_epoch_start(self) -> None:
+        """Fresh counts for every split."""
+        if not self._metrics:
+            data = self.trainer.datamodule
+            self._metrics = [SplitScore(_span(data.evaluation_batches(split))) for split in data.evaluated]
+        for metric in self._metrics:
+            metric.reset()
+
+    def validation_step(self, batch: Batch, index: int, dataloader_idx: int = 0) -> Scored:
+        """Loss with the right tokens given, and what the model answers on its own."""
+        loss = self.objective.loss(self.model, batch)
+        generated = self.objective.decode(self.model, batch)
+        solved = self.trainer.datamodule.solved(batch, generated)
+        sums = torch.stack([loss.total, loss.weight, loss.logs["correct"], generated.compute.sum()]).double()
+        self._metrics[dataloader_idx].update(solved, torch.from_numpy(batch.examples.difficulty), sums)
+        return Scored(generated, solved)
+
+    def on_validation_epoch_end(self) -> None:
+        """Leaves the scores where callbacks read them."""
+        names = self.trainer.datamodule.evaluated
+        self.scores = {name: metric.compute() for name, metric in zip(names, self._metrics, strict=True)}
+
+
+def _span(batches: list[Batch]) -> range:
+    levels = [batch.examples.difficulty for batch in batches]
+    return range(min(int(level.min()) for level in levels), max(int(level.max()) for level in levels) + 1)
+
+
+def _add(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
+    """Adds to ``p.grad``.  What no loss used stays None; memory that autograd shares between gradients is
+    copied, since clipping writes in place."""
+    owned: set[int] = set()
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if gradient is None:
+            continue
+        if parameter.grad is not None:
+            parameter.grad += gradient
+            continue
+        shared = gradient.data_ptr() in owned or not gradient.is_contiguous()
+        parameter.grad = gradient.clone(memory_format=torch.contiguous_format) if shared else gradient
+        owned.add(gradient.data_ptr())

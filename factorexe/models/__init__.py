@@ -1,0 +1,1 @@
+"""Models: tokens in, a weighted list of states out; one file each, options and network together."""

@@ -1,0 +1,157 @@
+"""What a model is: tokens in, a weighted list of states out, and the compute it spent.
+
+Every model answers a forward pass with the same record, ``Output``: S candidate states per position and a
+weight for each.  A model of fixed depth has S = 1; one that may stop at any of its steps has a state and a
+weight for each step, and is trained on the expected loss.  ``readout`` turns states into logits and is
+applied only where something is supervised or decoded.
+
+Compute is counted in block applications per position: a token that passes two blocks three times costs 6.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from factorexe.choice import Options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Any
+
+
+class Output(NamedTuple):
+    """One forward pass.  S candidate states, B examples, T positions, D width."""
+
+    states: Tensor  # (S, B, T, D)
+    weight: Tensor  # (S, B, T) sums to 1 over S; in eval mode the deployed policy
+    compute: Tensor  # (B, T) block applications spent on each position
+    penalty: Tensor  # (B, T) price of that compute, averaged by the objective's weights
+    regulariser: Tensor  # () what cannot be split over examples, else 0
+
+
+class Cache:
+    """Keys and values of the positions processed so far, one entry per attention that is ever applied.
+
+    Where gradients are needed, keys and values are concatenated, so they pass through several forwards.
+    Without them they are written into a buffer that doubles when it is full.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[Tensor, Tensor]] = {}  # slot -> (B, H, room, head) twice
+        self._filled: dict[int, int] = {}
+        self.padding: Tensor | None = None  # (B, length) True where a position is padding; None: nowhere
+
+    @property
+    def length(self) -> int:
+        """Positions held."""
+        return self._filled.get(0, 0)
+
+    def append(self, slot: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+        """Add positions (B, H, T, head) to a slot; returns all keys and values it now holds."""
+        start = self._filled.get(slot, 0)
+        stop = start + keys.shape[2]
+        self._filled[slot] = stop
+        if keys.requires_grad:
+            if start:
+                old_keys, old_values = self._entries[slot]
+                keys = torch.cat([old_keys[:, :, :start], keys], dim=2)
+                values = torch.cat([old_values[:, :, :start], values], dim=2)
+            self._entries[slot] = keys, values
+            return keys, values
+        entry = self._entries.get(slot)
+        if entry is None or entry[0].shape[2] < stop:
+            entry = _grown(entry, keys, values, start, stop)
+            self._entries[slot] = entry
+        entry[0][:, :, start:stop], entry[1][:, :, start:stop] = keys, values
+        return entry[0][:, :, :stop], entry[1][:, :, :stop]
+
+    def append_padding(self, padding: Tensor | None, new: Tensor) -> None:
+        """Record which of the newest positions (B, T) are padding; ``padding`` is None if none is."""
+        if padding is None and self.padding is None:
+            return
+        before = self.padding if self.padding is not None else new.new_zeros((len(new), self.length), dtype=torch.bool)
+        after = padding if padding is not None else torch.zeros_like(new, dtype=torch.bool)
+        self.padding = torch.cat([before, after], dim=1)
+
+    def select(self, rows: Tensor) -> None:
+        """Keep only these rows of the batch."""
+        self._entries = {slot: (keys[rows], values[rows]) for slot, (keys, values) in self._entries.items()}
+        if self.padding is not None:
+            self.padding = self.padding[rows]
+
+    def crop(self, length: int) -> None:
+        """Forget every position from ``length`` on."""
+        self._filled = {slot: min(filled, length) for slot, filled in self._filled.items()}
+        self._entries = {
+            slot: (keys[:, :, :length], values[:, :, :length]) for slot, (keys, values) in self._entries.items()
+        }
+        if self.padding is not None:
+            self.padding = self.padding[:, :length]
+
+
+def _grown(
+    entry: tuple[Tensor, Tensor] | None, keys: Tensor, values: Tensor, start: int, stop: int
+) -> tuple[Tensor, Tensor]:
+    batch, heads, _, width = keys.shape
+    room = max(stop + 16, 2 * start)
+    grown = keys.new_empty((batch, heads, room, width)), values.new_empty((batch, heads, room, width))
+    if entry is not None:
+        grown[0][:, :, :start], grown[1][:, :, :start] = entry[0][:, :, :start], entry[1][:, :, :start]
+    return grown
+
+
+class Model(nn.Module):
+    """A network on the contract: ``embed``, ``forward``, ``readout``."""
+
+    def forward(
+        self,
+        tokens: Tensor,
+        *,
+        embeddings: Tensor | None = None,
+        values: Tensor | None = None,
+        positions: Tensor | None = None,
+        places: Tensor | None = None,
+        prompt_length: Tensor | None = None,
+        steps: int | Tensor | None = None,
+        cache: Cache | None = None,
+    ) -> Output:
+        """States for ``tokens`` (B, T), id 0 being padding.
+
+        Args:
+            embeddings: (B, T, D) in place of ``embed(tokens, values)``.
+            values: (B, T) factors of the numeric tokens' embeddings.
+            positions: (B, T) position ids; counted on from the cache if not given.
+            places: (B, T) place ids, such as a digit's significance.
+            prompt_length: (B,) given tokens of each row, for models that treat a prompt differently.
+            steps: depth at test time, per row if a tensor; refused by models that do not loop.
+            cache: extended by the new positions, which also attend to what it holds.
+        """
+        raise NotImplementedError
+
+    def embed(self, tokens: Tensor, values: Tensor | None = None) -> Tensor:
+        """Embeddings (B, T, D) of ``tokens`` (B, T), scaled by ``values`` where given."""
+        raise NotImplementedError
+
+    def readout(self, states: Tensor) -> Tensor:
+        """Logits (..., V) of ``states`` (..., D)."""
+        raise NotImplementedError
+
+
+class ModelConfig(Options):
+    """Options of a model; ``build`` makes the network.
+
+    Class attributes:
+        layout: how problems become tensors for it (a name in ``factorexe.layout``).
+        presets: name -> {option path: value} over the whole run; ``default`` and ``tiny`` are required.
+    """
+
+    api_version: ClassVar[int] = 1
+    layout: ClassVar[str] = "sequence"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    def build(self, vocabulary: int, max_length: int) -> Model:
+        """The network for token ids below ``vocabulary`` and sequences up to ``max_length``."""
+        raise NotImplementedError

@@ -1,0 +1,147 @@
+"""The parts of a transformer: positions, attention, block.
+
+A block is pre-norm: ``x + attention(norm(x))``, then ``x + mlp(norm(x))`` (Xiong et al. 2020,
+arXiv:2002.04745), with RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467), GELU and no biases.
+
+Weights begin as N(0, 1/fan_in); what writes into the residual stream is smaller by ``sqrt(2 * depth)``,
+``depth`` being the number of block applications (Radford et al. 2019, section 2.3).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from factorexe.models.base import Cache
+
+
+class Context(NamedTuple):
+    """What every block of a forward pass shares."""
+
+    turn: tuple[Tensor, Tensor] | None  # cosines and sines (B or 1, 1, T, head / 2); None: no rotary positions
+    mask: Tensor | None  # (B, 1, T, keys) True where a query may look; None: plainly causal, or everywhere
+    causal: bool  # whether ``mask=None`` means causal
+    cache: Cache | None
+
+
+class Rotary(nn.Module):
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34), halves convention.
+
+    Two vectors at positions m and n meet in a product that depends on m - n alone.
+    """
+
+    cosines: Tensor
+    sines: Tensor
+
+    def __init__(self, width: int, max_length: int, base: float = 10_000.0) -> None:
+        super().__init__()
+        frequencies = base ** (-torch.arange(0, width, 2, dtype=torch.float64) / width)
+        angles = torch.arange(max_length, dtype=torch.float64)[:, None] * frequencies
+        self.register_buffer("cosines", angles.cos().float(), persistent=False)
+        self.register_buffer("sines", angles.sin().float(), persistent=False)
+
+    def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """Cosines and sines (..., 1, T, width / 2) at ``positions`` (..., T)."""
+        return self.cosines[positions].unsqueeze(-3), self.sines[positions].unsqueeze(-3)
+
+
+def turned(vectors: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
+    """``vectors`` (B, H, T, head) rotated by their positions, in their own precision."""
+    cosines, sines = (part.to(vectors.dtype) for part in turn)
+    left, right = vectors.chunk(2, dim=-1)
+    return torch.cat([left * cosines - right * sines, right * cosines + left * sines], dim=-1)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.dropout = heads, dropout
+        self.project = nn.Linear(width, 3 * width, bias=False)
+        self.out = nn.Linear(width, width, bias=False)
+
+    def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:
+        """``slot`` names this application in the cache."""
+        batch, length, width = x.shape
+        heads = self.project(x).view(batch, length, 3, self.heads, width // self.heads)
+        queries, keys, values = heads.permute(2, 0, 3, 1, 4)  # (B, H, T, head) each
+        if context.turn is not None:
+            queries, keys = turned(queries, context.turn), turned(keys, context.turn)
+        if context.cache is not None:
+            keys, values = context.cache.append(slot, keys, values)
+        mixed = F.scaled_dot_product_attention(
+            queries,
+            keys,
+            values,
+            attn_mask=context.mask,
+            dropout_p=self.dropout if self.training else 0.0,
+            is_causal=context.mask is None and context.causal,
+        )
+        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+
+class Block(nn.Module):
+    """Attention and a two-layer perceptron, each added to the residual stream."""
+
+    def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
+        super().__init__()
+        self.attention_norm = nn.RMSNorm(width, eps=1e-6)
+        self.attention = Attention(width, heads, dropout)
+        self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
+        self.mlp = nn.Sequential(
+            nn.Linear(width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, width, bias=False)
+        )
+        self.drop = nn.Dropout(dropout)
+
+    def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:
+        """(B, T, D) to (B, T, D)."""
+        x = x + self.drop(self.attention(self.attention_norm(x), context, slot))
+        return x + self.drop(self.mlp(self.mlp_norm(x)))
+
+    def initialise(self, depth: int) -> None:
+        """Weights for a stack in which blocks are applied ``depth`` times in all."""
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=1 / math.sqrt(module.in_features))
+        for last in (self.attention.out, self.mlp[-1]):
+            assert isinstance(last, nn.Linear)
+            with torch.no_grad():
+                last.weight.mul_(1 / math.sqrt(2 * depth))
+
+
+def attention_mask(tokens: Tensor, prompt_length: Tensor | None, cache: Cache | None) -> Tensor | None:
+    """Who may look where (B, 1, T, keys), or None where the plain causal rule (or, for one new position, no
+    rule) says the same.
+
+    Padding on the right needs no mask: nothing real stands after it.  Padding on the left is hidden from all
+    but itself.  ``prompt_length`` opens the prompt to itself in both directions.
+    """
+    length = tokens.shape[1]
+    held = cache.length if cache is not None else 0
+    padding = _left_padding(tokens) if held == 0 else None
+    if cache is not None:
+        cache.append_padding(padding, tokens)
+        padding = cache.padding
+    if padding is None and prompt_length is None and (held == 0 or length == 1):
+        return None
+    reach = torch.arange(held + length, device=tokens.device)
+    query = reach[held:, None]
+    mask = (reach <= query)[None]
+    if prompt_length is not None:
+        start = padding.sum(dim=1) if padding is not None else torch.zeros_like(prompt_length)
+        mask = mask | (reach < (start + prompt_length)[:, None, None])
+    if padding is not None:
+        mask = (mask & ~padding[:, None, :]) | (reach == query)
+    return mask[:, None]
+
+
+def _left_padding(tokens: Tensor) -> Tensor | None:
+    """(B, T) True at the zeros before each row's first token; None if there are none."""
+    if bool((tokens[:, 0] != 0).all()):
+        return None
+    return (tokens != 0).cumsum(dim=1) == 0

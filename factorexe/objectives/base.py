@@ -1,0 +1,94 @@
+"""What an objective is: what a sequence holds, how it is scored, how an answer is decoded.
+
+The loss of a batch is the expected cross-entropy over a model's candidate states, at supervised positions
+only: with S states, weights w and M supervised tokens,
+
+    total = sum over tokens m of  sum over s of  w[s, m] * CE(readout(state[s, m]), target[m])  +  penalty[m]
+
+and the mean is ``total / weight``, ``weight`` being M.  ``prepare`` draws everything random, once per
+micro-batch; ``loss`` is deterministic, so that a probe or a second pass sees the same draw.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import ClassVar, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from factorexe.choice import Options
+from factorexe.generation import Generated, generate
+from factorexe.layout import Batch, SequenceLayout
+from factorexe.models.base import Model
+
+
+class Loss(NamedTuple):
+    """A sum and what it is divided by, so that parts of a batch can be added up."""
+
+    total: Tensor  # () summed over supervised tokens
+    weight: Tensor  # () supervised tokens
+    logs: Mapping[str, Tensor]  # () each: sums over supervised tokens, in eval mode
+
+
+class Contents(NamedTuple):
+    """What a row holds between prompt and answer."""
+
+    chain: bool
+    keep_steps: int = 1
+
+
+class Objective(nn.Module):
+    """Supervised next-token training on what the layout wrote."""
+
+    def __init__(self, layout: SequenceLayout) -> None:
+        super().__init__()
+        self.layout = layout
+
+    def prepare(self, model: Model, batch: Batch, step: int, generator: torch.Generator | None) -> Batch:
+        """The batch with everything random drawn; here nothing is."""
+        return batch
+
+    def loss(self, model: Model, batch: Batch) -> Loss:
+        """The expected loss of a prepared batch."""
+        assert batch.targets is not None and batch.weights is not None
+        output = model(batch.tokens, positions=batch.positions, prompt_length=batch.prompt_length)
+        at = batch.weights.flatten().nonzero()[:, 0]  # (M,) supervised positions
+        weights = batch.weights.flatten()[at]
+        targets = batch.targets.flatten()[at]
+        logits = model.readout(output.states.flatten(1, 2).index_select(1, at)).float()  # (S, M, V)
+        each = F.cross_entropy(logits.flatten(0, 1), targets.repeat(len(logits)), reduction="none")
+        share = output.weight.flatten(1).index_select(1, at)  # (S, M)
+        expected = (share * each.view_as(share)).sum(dim=0)
+        weight = weights.sum()
+        total = (weights * (expected + output.penalty.flatten()[at])).sum() + weight * output.regulariser
+        logs = {} if self.training else {"correct": (weights * (_guess(share, logits) == targets)).sum()}
+        return Loss(total, weight, logs)
+
+    def decode(self, model: Model, batch: Batch) -> Generated:
+        """What the model answers to the batch's prompts, in the form it was trained in."""
+        prompts = self.layout.prompts(batch.examples).to(batch.tokens.device)
+        levels = {int(level) for level in batch.examples.difficulty}
+        return generate(model, prompts, limit=self.layout.limit(levels), end=self.layout.end_mark)
+
+
+class ObjectiveConfig(Options):
+    """Options of an objective; ``build`` makes the working object."""
+
+    api_version: ClassVar[int] = 1
+
+    def contents(self) -> Contents:
+        """What the layout shall write."""
+        raise NotImplementedError
+
+    def build(self, model: Model, layout: SequenceLayout) -> Objective:
+        """The working object; ``model`` may be looked at, and is given again to every call."""
+        return Objective(layout)
+
+
+def _guess(share: Tensor, logits: Tensor) -> Tensor:
+    """(M,) the likeliest token under the weighted mixture of the states."""
+    if len(logits) == 1:
+        return logits[0].argmax(dim=-1)
+    return (share.unsqueeze(-1) * logits.softmax(dim=-1)).sum(dim=0).argmax(dim=-1)

@@ -1,0 +1,142 @@
+"""What a run found, as one record and as a table.
+
+result.json holds the final and best solved rate of each split, losses, gaps, the event steps, and what it all
+cost.  ``best`` is the evaluation with the highest solved rate on val (then the lowest val loss), for every
+split alike: val chose it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+import torch
+from tabulate import tabulate
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from factorexe.callbacks.generalization import GeneralizationMonitor, events
+
+_SPLITS = ("seen", "val", "ood")
+
+
+def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor, steps: int) -> dict[str, Any]:
+    """The record of a finished run."""
+    last, best = monitor.rows[-1], monitor.rows[monitor.best or 0]
+    examples = steps * monitor.problems_per_step
+    training_time = max(monitor.wall_time - monitor.evaluation_time, 1e-9)
+    return {
+        "solved": {split: _solved(split, monitor, last, best) for split in _SPLITS},
+        "loss": {split: last.get(f"loss/{split}") for split in ("train", *_SPLITS)},
+        "token_accuracy": {split: last.get(f"token_accuracy/{split}") for split in _SPLITS},
+        "solved_by_difficulty": {split: found["by_difficulty"] for split, found in monitor.latest.items()},
+        "gap": {kind: last.get(f"gap/{kind}") for kind in ("solved", "loss")},
+        "events": events(monitor.rows),
+        "steps": steps,
+        "best_step": int(best["step"]),
+        "examples": examples,
+        "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
+        "compute_per_problem": {split: last.get(f"compute/{split}") for split in _SPLITS},
+        "train_multiply_adds": multiply_adds(learner, built.data) * steps * run.config.trainer.accumulate_grad_batches,
+        "examples_per_s": round(examples / training_time, 1),
+        "wall_time_s": round(monitor.wall_time, 2),
+        "evaluation_time_s": round(monitor.evaluation_time, 2),
+        "baselines": {"majority": majority(built.data)},
+    }
+
+
+def _solved(split: str, monitor: GeneralizationMonitor, last: Any, best: Any) -> dict[str, Any] | None:
+    if split not in monitor.latest:
+        return None
+    name, found = f"solved/{split}", monitor.latest[split]
+    return {"final": last[name], "best": best[name], "n": found["n"], "interval": found["interval"]}
+
+
+def multiply_adds(learner: Any, data: Any) -> int:
+    """Multiply-adds of one micro-batch, forward and backward, as counted by torch."""
+    batch = data.batch("train", 0).to(learner.device)
+    parameters = [p for p in learner.parameters() if p.requires_grad]
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # the counter warns of every operation it has no formula for
+    try:
+        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+            loss = learner.objective.loss(learner.model, batch)
+            torch.autograd.grad(loss.total, parameters, allow_unused=True)
+    finally:
+        logging.disable(level)
+    return int(counter.get_total_flops()) // 2
+
+
+def majority(data: Any) -> float | None:
+    """Share of val solved by the most frequent answer of seen: what knowing no problem at all is worth."""
+    if not hasattr(data, "splits"):
+        return None
+    seen, val = data.splits.evaluation("seen"), data.splits.evaluation("val")
+    rates = []
+    for level in np.unique(val.difficulty):
+        answers, counts = np.unique(seen.answer[seen.difficulty == level], axis=0, return_counts=True)
+        if len(answers):
+            problems = val.select(val.difficulty == level)
+            common = np.repeat(answers[[counts.argmax()]], len(problems), axis=0)
+            rates.append(float(data.task.solved(problems, common).mean()))
+    return sum(rates) / len(rates) if rates else None
+
+
+def tables(result: dict[str, Any]) -> str:
+    """The record as a reader wants it: splits, events, cost."""
+    return "\n\n".join([_split_table(result), _event_line(result), _cost_table(result)])
+
+
+def _split_table(result: dict[str, Any]) -> str:
+    rows = []
+    for split in _SPLITS:
+        solved = result["solved"][split]
+        if solved:
+            low, high = solved["interval"]
+            loss = result["loss"][split]
+            rows.append([split, solved["final"], f"{low:.3f} to {high:.3f}", solved["best"], solved["n"], loss])
+    head = ["split", "solved", "95 % interval", f"at best step {result['best_step']}", "problems", "loss"]
+    return tabulate(rows, head, floatfmt=(".0f", ".3f", "", ".3f", "d", ".4f"))
+
+
+def _event_line(result: dict[str, Any]) -> str:
+    def step(event: str) -> str:
+        reached = result["events"][event]
+        return f"not reached by step {result['steps']}" if reached is None else f"step {reached}"
+
+    gap, loss = result["gap"]["solved"], result["gap"]["loss"]
+    lines = [
+        f"memorized (t_mem, seen >= 0.99)     {step('t_mem')}",
+        f"generalized (t_gen, val >= 0.99)    {step('t_gen')}",
+        f"out of distribution (t_ood)         {step('t_ood')}",
+    ]
+    if gap is not None:
+        lines.append(f"gap, seen to val                    {gap:+.3f} solved, {loss:+.4f} loss")
+    return "\n".join(lines)
+
+
+def _cost_table(result: dict[str, Any]) -> str:
+    share = result["evaluation_time_s"] / max(result["wall_time_s"], 1e-9)
+    compute = result["compute_per_problem"]["val"]
+    rows = [
+        ["steps", f"{result['steps']:,}"],
+        ["parameters", f"{result['parameters']:,}"],
+        ["compute per problem", "-" if compute is None else f"{compute:.1f} block applications"],
+        ["training", f"{result['train_multiply_adds']:.3g} multiply-adds, {result['examples_per_s']:,.0f} examples/s"],
+        ["wall time", f"{result['wall_time_s']:.1f} s, {100 * share:.0f} % of it evaluation"],
+        ["majority baseline on val", f"{result['baselines']['majority'] or 0:.3f}"],
+    ]
+    return tabulate(rows, tablefmt="plain")
+
+
+def predictions(result: dict[str, Any], count: int = 8) -> str:
+    """Some answers of the last evaluation, wrong ones first."""
+    samples = sorted(result["samples"], key=lambda sample: sample["right"])
+    per_split = max(1, count // max(1, len({s["split"] for s in samples})))
+    shown = [s for split in _SPLITS for s in [s for s in samples if s["split"] == split][:per_split]]
+    rows = [
+        [s["split"], s["problem"], s["prediction"], s["answer"], "right" if s["right"] else "WRONG"]
+        for s in sorted(shown, key=lambda sample: sample["right"])
+    ]
+    return tabulate(rows, ["split", "problem", "answered", "right answer", ""], disable_numparse=True)

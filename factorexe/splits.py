@@ -1,0 +1,234 @@
+"""Which problem is in which split, and which problems a batch holds (NumPy, never torch).
+
+A problem belongs to a split by its key, so train, val, guide and test never share one, whatever the seed.
+Every draw is a pure function of its numbers: batch 7 of a run is the same batch after a resume, in a worker
+process, or alone::
+
+    splits = Splits(Multiplication(), train_size=2500)
+    splits.train_batch(7, 64)          # 64 Examples
+    splits.evaluation("val")           # the 1,000 val problems of each difficulty
+
+Two kinds of training data: a finite set of ``train_size`` distinct problems, gone through in shuffled
+rounds (memorization becomes possible), or an endless stream.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from factorexe.streams import BLOCK, Rounds, Stream, apportioned
+from factorexe.tasks.base import SPLITS, BoolArray, Examples, Task, joined, uniform
+
+_PATIENCE = 40  # draws per problem found before a split counts as exhausted
+_POOL = 256  # problems per difficulty whose answers are planted as wrong ones
+
+# Each use of randomness has a number of its own, so that no two share a stream.
+_STREAM, _FIXED, _ORDER, _DONORS = range(4)
+_IS_CANARY, _WHICH_DONOR = 1_000_003, 2_000_003
+
+
+class SplitError(ValueError):
+    """A task's problems cannot fill the splits that were asked for."""
+
+
+class Splits:
+    """The problems of one task, by split.
+
+    Args:
+        train_size: distinct train problems, shared out over the difficulties; None streams.
+        eval_size: distinct problems per difficulty in every evaluated split, or all that there are.
+        split_seed: decides which problems are in which split.
+        seed: decides the order of training batches, and the problems of a stream.
+        corrupt: share of train problems whose answer is replaced by a wrong one (the canaries).
+        mixture: weight of each difficulty in training; uniform if None.
+        chain: whether chains are needed.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        *,
+        train_size: int | None = None,
+        eval_size: int = 1000,
+        split_seed: int = 0,
+        seed: int = 0,
+        corrupt: float = 0.0,
+        mixture: Mapping[int, float] | None = None,
+        chain: bool = True,
+    ) -> None:
+        self.task, self.chain = task, chain
+        self.train_size, self.eval_size = train_size, eval_size
+        self.split_seed, self.seed, self.corrupt = split_seed, seed, corrupt
+        self.weights = _weights(task, mixture)
+        self.stream = Stream(self._drawn, [seed, _STREAM])
+        self._kept: dict[str, Examples] = {}
+        self._rounds: Rounds | None = None
+
+    def check(self) -> None:
+        """Refuse a task whose train or val split is empty.
+
+        Raises:
+            SplitError: with the number of problems found in each split.
+        """
+        if len(self.finite_train() if self.train_size is not None else self.evaluation("seen")) and len(self.evaluation("val")):
+            return
+        levels = self.task.difficulties("train")
+        sizes = {
+            split: sum(len(self._fixed(split, level, 10**5)) for level in levels)
+            for split in ("train", "val", "guide", "test")
+        }
+        counts = ", ".join(f"{split} {size}" for split, size in sizes.items())
+        raise SplitError(
+            f"the task has {sum(sizes.values())} problems in all, too few for its splits ({counts}); make it larger"
+        )
+
+    def train_batch(self, index: int, size: int) -> Examples:
+        """The training batch with this index: wrong answers planted, chains included."""
+        start, stop = index * size, (index + 1) * size
+        if self.train_size is None:
+            return self.stream.rows(start, stop)
+        if self._rounds is None:
+            self._rounds = Rounds(self.finite_train(), self.weights, [self.seed, _ORDER])
+        return self._rounds.rows(start, stop)
+
+    def evaluation(self, split: str) -> Examples:
+        """The fixed problems of a split, difficulty by difficulty, with their right answers; maybe none.
+
+        ``seen`` is the first ``eval_size`` clean train problems of each difficulty, ``canary`` the first
+        whose answer is wrong in training (``planted`` gives that answer).
+        """
+        if split not in self._kept:
+            if split in ("seen", "canary"):
+                levels = [level for level, weight in self.weights.items() if weight]
+                parts = [self._from_train(level, canary=split == "canary") for level in levels]
+            else:
+                parts = [self._fixed(split, level, self.eval_size) for level in self.task.difficulties(split)]
+            self._kept[split] = joined(parts) if parts else nothing(self.task)
+        return self._kept[split]
+
+    def is_canary(self, examples: Examples) -> BoolArray:
+        """Which train problems (N,) have a wrong answer planted."""
+        return uniform(self.task.key(examples), self.split_seed + _IS_CANARY) < self.corrupt
+
+    def planted(self, examples: Examples) -> Examples:
+        """``examples`` with every answer wrong: that of another problem as hard, always the same one."""
+        place = uniform(self.task.key(examples), self.split_seed + _WHICH_DONOR)
+        answer = examples.answer.copy()
+        for level in np.unique(examples.difficulty):
+            rng = np.random.default_rng([self.split_seed, _DONORS, level])
+            pool = self.task.sample(np.full(_POOL, level), rng, chain=False).answer
+            pool = np.pad(pool, ((0, 0), (0, max(0, answer.shape[1] - pool.shape[1]))))[:, : answer.shape[1]]
+            rows = np.flatnonzero(examples.difficulty == level)
+            pick = (place[rows] * _POOL).astype(np.int64)
+            for _ in range(_POOL):
+                right = self.task.solved(examples.select(rows), pool[pick])
+                pick = np.where(right, (pick + 1) % _POOL, pick)
+                if not right.any():
+                    break
+            else:
+                raise SplitError("no wrong answer can be planted: every problem has the same one; use --data.corrupt 0")
+            answer[rows] = pool[pick]
+        return dataclasses.replace(examples, answer=answer)
+
+    def _with_canaries(self, examples: Examples) -> Examples:
+        if not self.corrupt:
+            return examples
+        rows = np.flatnonzero(self.is_canary(examples))
+        if not len(rows):
+            return examples
+        answer = examples.answer.copy()
+        answer[rows] = self.planted(examples.select(rows)).answer
+        return dataclasses.replace(examples, answer=answer)
+
+    def finite_train(self) -> Examples:
+        """The finite training set, wrong answers planted."""
+        if "train" not in self._kept:
+            self._kept["train"] = self._with_canaries(joined([self._finite(level) for level in self.weights]))
+        return self._kept["train"]
+
+    def _finite(self, level: int) -> Examples:
+        return self._fixed("train", level, apportioned(self.train_size or 0, self.weights)[level])
+
+    def _from_train(self, level: int, canary: bool) -> Examples:
+        """The first train problems of one difficulty that are, or are not, canaries; right answers."""
+        if canary and not self.corrupt:
+            return nothing(self.task)
+        blocks = iter([self._finite(level)]) if self.train_size is not None else self._clean_stream(level)
+        wanted = (block.select(self.is_canary(block) == canary) for block in blocks)
+        return _first_distinct(self.task, wanted, self.eval_size)
+
+    def _clean_stream(self, level: int) -> Iterator[Examples]:
+        for number in itertools.count():
+            block = self._drawn(np.random.default_rng([self.seed, _STREAM, number]), BLOCK, plant=False)
+            yield block.select(block.difficulty == level)
+
+    def _drawn(self, rng: np.random.Generator, count: int, *, plant: bool = True) -> Examples:
+        """``count`` train problems of the stream, difficulties drawn by weight."""
+        levels, odds = np.array(list(self.weights)), np.array(list(self.weights.values()))
+        parts: list[Examples] = []
+        for _ in range(1000):
+            block = self.task.sample(rng.choice(levels, count, p=odds / odds.sum()), rng, chain=self.chain)
+            parts.append(block.select(self._inside(block, "train")))
+            if sum(map(len, parts)) >= count:
+                drawn = joined(parts).select(slice(0, count))
+                return self._with_canaries(drawn) if plant else drawn
+        raise SplitError("no train problems were found in a thousand draws: the train split is empty")
+
+    def _fixed(self, split: str, level: int, count: int) -> Examples:
+        """The first ``count`` distinct problems of a split at one difficulty; they depend on no other seed."""
+        rng = np.random.default_rng([self.split_seed, _FIXED, SPLITS.index(split), level])
+
+        def blocks() -> Iterator[Examples]:
+            size = min(max(256, 4 * count), 16 * BLOCK)
+            while True:
+                block = self.task.sample(np.full(size, level), rng, chain=self.chain)
+                yield block.select(self._inside(block, split))
+
+        return _first_distinct(self.task, blocks(), count)
+
+    def _inside(self, examples: Examples, split: str) -> BoolArray:
+        return self.task.split(examples, self.split_seed) == SPLITS.index(split)
+
+
+def nothing(task: Task) -> Examples:
+    """No examples at all."""
+    level = task.train_difficulty[0]
+    return task.sample(np.full(1, level), np.random.default_rng(0)).select(slice(0, 0))
+
+
+def _weights(task: Task, mixture: Mapping[int, float] | None) -> dict[int, float]:
+    levels = task.difficulties("train")
+    if mixture is None:
+        return dict.fromkeys(levels, 1.0)
+    if set(mixture) - set(levels) or min(mixture.values()) < 0 or not sum(mixture.values()) > 0:
+        raise SplitError(
+            f"data.mixture: expected weights >= 0, not all 0, for difficulties {levels[0]} to {levels[-1]}"
+            f" (got {dict(mixture)})"
+        )
+    return {level: float(mixture.get(level, 0.0)) for level in levels}
+
+
+def _first_distinct(task: Task, blocks: Iterator[Examples], count: int) -> Examples:
+    """The first ``count`` distinct problems, in order; fewer once the blocks end or bring nothing new."""
+    found = nothing(task)
+    since_new = 0
+    for block in blocks:
+        before = len(found)
+        found = _distinct(task, joined([found, block])).select(slice(0, count))
+        since_new = 0 if len(found) > before else since_new + max(len(block), 64)
+        if len(found) >= count or since_new > _PATIENCE * max(len(found), 64):
+            break
+    return found
+
+
+def _distinct(task: Task, examples: Examples) -> Examples:
+    """``examples`` without repetitions, each at its first place."""
+    if not len(examples):
+        return examples
+    keys = np.ascontiguousarray(task.key(examples))
+    rows = keys.view(np.dtype((np.void, keys.itemsize * keys.shape[1])))[:, 0]
+    return examples.select(np.sort(np.unique(rows, return_index=True)[1]))

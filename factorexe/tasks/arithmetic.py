@@ -1,0 +1,109 @@
+"""What tasks on two written numbers share: base, digit order, and how many digits each split has.
+
+Operands are written as people write them; with ``digit_order="reversed"`` everything computed from them
+(chain and answer) starts with the least significant digit, the order in which carries run (Lee et al. 2023,
+arXiv:2307.03381, "reverse")::
+
+    123*456    chain  +8370 +5160>88860 +2940>880650    answer 880650    (56088 reversed)
+
+Numbers have fixed widths, with zeros in front: an answer of N + M digits always has N + M tokens.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from factorexe.tasks.base import Examples, IntArray, Task, joined
+from factorexe.tasks.digits import GLYPHS, residues
+
+MOST_DIGITS = 4096
+
+
+class Arithmetic(Task):
+    """Two numbers and an operation that commutes; difficulty is the number of digits of the first."""
+
+    digits: int = Field(3, ge=1, le=MOST_DIGITS)
+    """Most digits of the first number in training."""
+    min_digits: int | None = Field(None, ge=1, le=MOST_DIGITS)
+    """Fewest digits of the first number in training; as many as `digits` if not given."""
+    ood_digits: int | None = Field(None, ge=2, le=MOST_DIGITS)
+    """Most digits out of distribution, which begins one above `digits`; just that one if not given."""
+    base: int = Field(10, ge=2, le=36)
+    """Base in which numbers are written."""
+    digit_order: Literal["reversed", "plain"] = "reversed"
+    """Order of the digits in chain and answer: least significant first, or as in the prompt."""
+
+    @model_validator(mode="after")
+    def _ranges_are_in_order(self) -> Arithmetic:
+        if self.min_digits is not None and self.min_digits > self.digits:
+            raise ValueError(f"min_digits ({self.min_digits}) must not exceed digits ({self.digits})")
+        if self.ood_digits is not None and self.ood_digits <= self.digits:
+            raise ValueError(
+                f"ood_digits ({self.ood_digits}) must exceed digits ({self.digits}): ood is harder than training"
+            )
+        return self
+
+    @property
+    def train_difficulty(self) -> tuple[int, int]:
+        """Digits of the first number, fewest and most."""
+        return (self.min_digits or self.digits, self.digits)
+
+    @property
+    def ood_difficulty(self) -> tuple[int, int]:
+        """From one digit more than in training to ``ood_digits``."""
+        return (self.digits + 1, self.ood_digits or self.digits + 1)
+
+    def sample(self, difficulty: IntArray, rng: np.random.Generator, *, chain: bool = True) -> Examples:
+        """One problem per entry of ``difficulty``, operands uniform among numbers of that many digits."""
+        levels = np.unique(difficulty)
+        parts = [self._drawn(int(level), int((difficulty == level).sum()), rng, chain) for level in levels]
+        together = joined(parts)
+        order = np.argsort(difficulty, kind="stable")  # row order[i] asked for what together[i] holds
+        return together.select(np.argsort(order, kind="stable")) if len(levels) > 1 else together
+
+    def key(self, examples: Examples) -> IntArray:
+        """Both numbers (N, 4), the smaller first, whatever base or order they are written in."""
+        first, second = (residues(number, self.base) for number in self._operands(examples.prompt))
+        swap = (first[:, 0] > second[:, 0]) | ((first[:, 0] == second[:, 0]) & (first[:, 1] > second[:, 1]))
+        lower = np.where(swap[:, None], second, first)
+        upper = np.where(swap[:, None], first, second)
+        return np.concatenate([lower, upper], axis=1)
+
+    def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
+        """``count`` problems of one difficulty."""
+        raise NotImplementedError
+
+    @property
+    def _operator(self) -> int:
+        """Token of the operation; every token up to ``base`` is a digit."""
+        return self.base + 1
+
+    @property
+    def _glyphs(self) -> tuple[str, ...]:
+        return ("", *GLYPHS[: self.base])
+
+    def _written(self, number: IntArray) -> IntArray:
+        """Tokens of a computed number (N, width), in the chosen order."""
+        return (number if self.digit_order == "reversed" else number[:, ::-1]) + 1
+
+    def _prompt(self, first: IntArray, second: IntArray) -> IntArray:
+        return np.concatenate([first[:, ::-1] + 1, self._column(first, self._operator), second[:, ::-1] + 1], axis=1)
+
+    @staticmethod
+    def _column(like: IntArray, token: int) -> IntArray:
+        return np.full((len(like), 1), token, dtype=np.int64)
+
+    def _operands(self, prompt: IntArray) -> tuple[IntArray, IntArray]:
+        """Digits of both numbers, least significant first, zeros above: rows may differ in length."""
+        width = prompt.shape[1]
+        reach = np.arange(width)
+        cut = (prompt == self._operator).argmax(axis=1)[:, None]
+        end = (prompt != 0).sum(axis=1)[:, None]
+        first = np.where(reach < cut, np.take_along_axis(prompt, np.maximum(cut - 1 - reach, 0), axis=1) - 1, 0)
+        inside = end - 1 - reach
+        second = np.where(inside > cut, np.take_along_axis(prompt, np.maximum(inside, 0), axis=1) - 1, 0)
+        longest = max(1, int(cut.max(initial=1)), int((end - cut).max(initial=2)) - 1)
+        return first[:, :longest], second[:, :longest]

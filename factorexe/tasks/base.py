@@ -1,0 +1,181 @@
+"""What a task is: a family of problems with a difficulty axis and a known step-by-step solution.
+
+A task is a frozen pydantic model whose fields are its options, and one method that draws problems::
+
+    class Doubling(Task):
+        '''Double a digit.'''
+        ...
+        def sample(self, difficulty, rng, *, chain=True) -> Examples: ...
+
+``examples/plugin`` holds a complete one.  Everything here is NumPy; a task never imports torch.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from factorexe.choice import Options
+
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
+SPLITS = ("train", "val", "guide", "test", "ood", "ood_test")
+SHARES = {"train": 0.7, "val": 0.1, "guide": 0.1, "test": 0.1}  # of the problems as hard as training
+
+
+class Widths(NamedTuple):
+    """The longest prompt, chain and answer, in tokens."""
+
+    prompt: int
+    chain: int
+    answer: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Examples:
+    """N problems with their solutions: token ids, right-padded with 0."""
+
+    prompt: IntArray  # (N, longest prompt)
+    chain: IntArray  # (N, longest chain) the trace of a correct program; it determines the answer
+    chain_step: IntArray  # (N, longest chain) which step each chain token belongs to, from 0
+    answer: IntArray  # (N, longest answer)
+    difficulty: IntArray  # (N,)
+    groups: Mapping[str, IntArray] = dataclasses.field(default_factory=dict)  # (N,) each: ways to split a batch
+
+    def __len__(self) -> int:
+        return len(self.difficulty)
+
+    def select(self, rows: Any) -> Examples:
+        """The examples at ``rows``: indices, a slice or a mask."""
+        return Examples(
+            **{name: getattr(self, name)[rows] for name in _ARRAYS},
+            groups={name: keys[rows] for name, keys in self.groups.items()},
+        )
+
+
+_ARRAYS = ("prompt", "chain", "chain_step", "answer", "difficulty")
+
+
+def joined(parts: Sequence[Examples]) -> Examples:
+    """The examples of every part, one after the other, padded to a common width."""
+    if len(parts) == 1:
+        return parts[0]
+    return Examples(
+        **{name: _stacked([getattr(part, name) for part in parts]) for name in _ARRAYS},
+        groups={
+            name: np.concatenate([part.groups[name] for part in parts]) for name in (parts[0].groups if parts else {})
+        },
+    )
+
+
+def _stacked(arrays: Sequence[IntArray]) -> IntArray:
+    if arrays[0].ndim == 1:
+        return np.concatenate(arrays)
+    width = max(array.shape[1] for array in arrays)
+    return np.concatenate([np.pad(array, ((0, 0), (0, width - array.shape[1]))) for array in arrays])
+
+
+class Task(Options):
+    """A family of problems.  Subclasses add their options as fields and define the methods below.
+
+    Class attributes:
+        presets: name -> {option path: value} over the whole run; ``default`` and ``tiny`` are required.
+        datamodule: None, or ``"module:Class"`` of a LightningDataModule that replaces the generic one.
+    """
+
+    api_version: ClassVar[int] = 1
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    datamodule: ClassVar[str | None] = None
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """The alphabet in id order; id 0 is padding and has the empty string."""
+        raise NotImplementedError
+
+    @property
+    def train_difficulty(self) -> tuple[int, int]:
+        """Easiest and hardest problem in training, inclusive."""
+        raise NotImplementedError
+
+    @property
+    def ood_difficulty(self) -> tuple[int, int] | None:
+        """Range of problems harder than anything in training, inclusive; None where there are none."""
+        return None
+
+    def widths(self, difficulty: int) -> Widths:
+        """The longest prompt, chain and answer at this difficulty: sets the decoding limit."""
+        raise NotImplementedError
+
+    def sample(self, difficulty: IntArray, rng: np.random.Generator, *, chain: bool = True) -> Examples:
+        """One example per entry of ``difficulty`` (N,); ``chain=False`` leaves the chain empty.
+
+        Draws the same problems with and without the chain, and from ``rng`` alone.
+        """
+        raise NotImplementedError
+
+    def key(self, examples: Examples) -> IntArray:
+        """The canonical problem (N, K): equal rows are the same problem, however it is written."""
+        return examples.prompt
+
+    def split(self, examples: Examples, split_seed: int) -> IntArray:
+        """Which of ``SPLITS`` each problem is in (N,), by a hash of its key."""
+        place = uniform(self.key(examples), split_seed)
+        shares = np.cumsum(list(SHARES.values()))
+        home = np.searchsorted(shares, place, side="right").clip(max=len(SHARES) - 1)
+        harder = examples.difficulty > self.train_difficulty[1]
+        return np.where(harder, SPLITS.index("ood") + (place >= 0.5), home)
+
+    def solved(self, examples: Examples, answer: IntArray) -> BoolArray:
+        """Whether each answer (N, any width, right-padded with 0) is right: the only definition of it."""
+        width = max(answer.shape[1], examples.answer.shape[1])
+        return (_padded(answer, width) == _padded(examples.answer, width)).all(axis=1)
+
+    def text(self, tokens: IntArray) -> str:
+        """One row of token ids as text: symbols side by side, blank-separated if any has several characters."""
+        between = " " if max(map(len, self.symbols)) > 1 else ""
+        return between.join(self.symbols[token] for token in tokens if token)
+
+    def parse(self, text: str) -> IntArray:
+        """The token ids of ``text``; the inverse of ``text()``.
+
+        Raises:
+            ValueError: a symbol is not in the alphabet.
+        """
+        words = text.split() if max(map(len, self.symbols)) > 1 else [letter for letter in text if letter != " "]
+        ids = {symbol: token for token, symbol in enumerate(self.symbols) if token}
+        unknown = sorted({word for word in words if word not in ids})
+        if unknown:
+            raise ValueError(f"{', '.join(map(repr, unknown))}: not in the alphabet {' '.join(self.symbols[1:])}")
+        return np.array([ids[word] for word in words], dtype=np.int64)
+
+    def difficulties(self, split: str) -> range:
+        """The difficulties of a split's problems; empty if the task has none."""
+        bounds = self.ood_difficulty if split in ("ood", "ood_test") else self.train_difficulty
+        return range(bounds[0], bounds[1] + 1) if bounds else range(0)
+
+
+def uniform(key: IntArray, seed: int) -> npt.NDArray[np.float64]:
+    """A number in [0, 1) for every row of ``key``, by the finaliser of SplitMix64 (Steele et al. 2014)."""
+    with np.errstate(over="ignore"):
+        state = np.full(len(key), np.uint64(seed % 2**64) * _GOLDEN + _GOLDEN, dtype=np.uint64)
+        for column in key.T:
+            state = _mixed(state ^ column.astype(np.uint64)) + _GOLDEN
+    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+
+
+def _mixed(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
+
+
+def _padded(tokens: IntArray, width: int) -> IntArray:
+    return np.pad(tokens, ((0, 0), (0, width - tokens.shape[1])))

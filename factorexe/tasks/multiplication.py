@@ -1,0 +1,85 @@
+"""Multiply two numbers by hand.
+
+The chain is long multiplication: for each digit of the second number the partial product and, from the
+second digit on, the running sum, shifted to its place.  With three digits, base 10, reversed order::
+
+    123*456    +8370            123 x 6 =   738
+               +5160>88860      123 x 5 =   615, shifted by one and added: 6888
+               +2940>880650     123 x 4 =   492, shifted by two and added: 56088
+    answer     880650
+
+Shen et al. 2023 (arXiv:2311.14737) and Deng et al. 2024 (arXiv:2405.14838) write the same steps.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from pydantic import Field
+
+from factorexe.tasks.arithmetic import MOST_DIGITS, Arithmetic
+from factorexe.tasks.base import Examples, IntArray, Widths
+from factorexe.tasks.digits import carried, draw, times
+
+
+class Multiplication(Arithmetic):
+    """Multiply two numbers; the chain is long multiplication."""
+
+    second_digits: int | None = Field(None, ge=1, le=MOST_DIGITS)
+    """Digits of the second number; as many as the first if not given."""
+
+    presets: ClassVar = {
+        "default": {"objective": "chain", "data.train_size": 2500, "trainer.max_steps": 2500},
+        "tiny": {
+            "task.digits": 1,
+            "task.base": 4,
+            "data.train_size": None,
+        },
+    }
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Digits, ``*``, ``+`` before a partial product, ``>`` before a running sum."""
+        return (*self._glyphs, "*", "+", ">")
+
+    def widths(self, difficulty: int) -> Widths:
+        """All numbers have fixed widths, so these are exact."""
+        first, second = difficulty, self.second_digits or difficulty
+        partials = second * (first + 2)
+        sums = sum(first + place + 2 for place in range(1, second))
+        return Widths(first + 1 + second, partials + sums, first + second)
+
+    def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
+        first = draw(count, level, self.base, rng)
+        second = draw(count, self.second_digits or level, self.base, rng)
+        empty = np.zeros((count, 0), dtype=np.int64)
+        steps, numbers, answer = self._worked(first, second) if chain else (empty, empty, times(first, second, self.base))
+        return Examples(
+            prompt=self._prompt(first, second),
+            chain=steps,
+            chain_step=numbers,
+            answer=self._written(answer),
+            difficulty=np.full(count, level, dtype=np.int64),
+        )
+
+    def _worked(self, first: IntArray, second: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Chain (N, C), the step of each of its tokens (N, C), and the product (N, N1 + N2)."""
+        plus, reached = self._operator + 1, self._operator + 2
+        pieces, steps = [], []
+        total = np.zeros((len(first), 0), dtype=np.int64)
+        for place in range(second.shape[1]):
+            partial = times(first, second[:, place, None], self.base)
+            line = [self._column(first, plus), self._written(partial)]
+            total = self._shifted_sum(total, partial, place) if place else partial
+            if place:
+                line += [self._column(first, reached), self._written(total)]
+            pieces += line
+            steps += [place] * sum(piece.shape[1] for piece in line)
+        chain = np.concatenate(pieces, axis=1)
+        return chain, np.broadcast_to(np.array(steps), chain.shape), total
+
+    def _shifted_sum(self, total: IntArray, partial: IntArray, place: int) -> IntArray:
+        columns = np.pad(total, ((0, 0), (0, 1)))
+        columns[:, place:] += partial
+        return carried(columns, self.base)

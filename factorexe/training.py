@@ -1,0 +1,156 @@
+"""Wire one run to Lightning's Trainer: callbacks, resume, the last evaluation, the result.
+
+A run trains on one device.  Lightning is told so outright: variables left in the environment by a scheduler
+(SLURM_*, RANK) would otherwise switch off every log of a process whose rank is not 0.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import signal
+import threading
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as lightning
+import torch
+from lightning.pytorch.plugins.environments import LightningEnvironment
+from lightning.pytorch.utilities.rank_zero import rank_zero_only
+
+from factorexe.callbacks.checkpoints import Checkpoints, Stop
+from factorexe.callbacks.curves import EventLogger, TrainingCurve
+from factorexe.callbacks.generalization import GeneralizationMonitor
+from factorexe.callbacks.progress import Progress
+from factorexe.callbacks.samples import Samples
+from factorexe.learner import Learner
+from factorexe.result import result_of
+from factorexe.rundir import RunError, read_checkpoint, write
+
+
+def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> None:
+    """Train ``run`` to its last step from its latest usable checkpoint, then write its result.
+
+    Raises:
+        Stopped: it was asked to stop, and is saved.
+        RunError: no checkpoint can be used.
+    """
+    config = run.config
+    checkpoint, reached = _latest_checkpoint(run, say)
+    if checkpoint:
+        say(f"resuming {run.path} at step {reached}")
+    with _quiet(), torch.random.fork_rng(devices=[]):
+        learner = Learner(built.model, built.objective, config.optim, config.seed)
+        curve = TrainingCurve(config.trainer.log_every_n_steps, _sortable(config), config.data.batch_size)
+        per_step = config.data.batch_size * config.trainer.accumulate_grad_batches
+        monitor = GeneralizationMonitor(run.directory.metrics, curve, per_step, started)
+        samples = Samples(built.layout)
+        checkpoints = Checkpoints(run.directory, monitor, run.record["id"], stop or Stop())
+        callbacks: list[lightning.Callback] = [curve, monitor, samples, checkpoints]
+        if config.trainer.enable_progress_bar:
+            callbacks.insert(3, Progress(curve))
+        logger = EventLogger(run.path, purge_step=reached + 1 if checkpoint else None)
+        trainer = _trainer(run, callbacks, logger)
+        with _interruptible():
+            trainer.fit(learner, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
+        result = result_of(run, built, learner, monitor, trainer.global_step)
+        result["samples"] = [sample._asdict() for sample in samples.latest]
+    write(run.directory.result, json.dumps(result, indent=2) + "\n")
+
+
+def _trainer(run: Any, callbacks: list[lightning.Callback], logger: EventLogger) -> lightning.Trainer:
+    rank_zero_only.rank = 0
+    options = run.config.trainer
+    return lightning.Trainer(
+        max_steps=run.max_steps,
+        max_epochs=-1,
+        accelerator=options.accelerator,
+        devices=1,
+        plugins=[LightningEnvironment()],
+        precision=options.precision,
+        accumulate_grad_batches=options.accumulate_grad_batches,
+        gradient_clip_val=options.gradient_clip_val,
+        val_check_interval=options.val_check_interval * options.accumulate_grad_batches,  # Lightning counts batches
+        check_val_every_n_epoch=None,
+        log_every_n_steps=options.log_every_n_steps,
+        callbacks=callbacks,
+        logger=logger,
+        default_root_dir=run.path,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        inference_mode=False,  # tensors made in evaluation may be used in training
+        use_distributed_sampler=False,
+    )
+
+
+def _latest_checkpoint(run: Any, say: Any) -> tuple[Path | None, int]:
+    """The newest usable checkpoint and its step; (None, 0) for a fresh run."""
+    problems = []
+    for name in ("last", "previous"):
+        path = run.directory.checkpoint(name)
+        if not path.exists():
+            continue
+        try:
+            content = read_checkpoint(path)
+            owner = content.get("callbacks", {}).get("Checkpoints", {}).get("run")
+            if owner != run.record["id"]:
+                raise RunError(f"{path}: belongs to another run ({owner or 'unknown'})")
+        except RunError as error:
+            problems.append(str(error))
+            continue
+        for problem in problems:
+            say(f"{problem}; going on from the one before it")
+        return path, int(content["global_step"])
+    if problems:
+        raise RunError("no checkpoint can be used: " + "; ".join(problems))
+    return None, 0
+
+
+def _sortable(config: Any) -> dict[str, Any]:
+    """Options a reader would sort runs by."""
+    options: dict[str, Any] = {"seed": config.seed}
+    for name in ("task", "model", "objective"):
+        chosen = getattr(config, name)
+        options |= {
+            name if key == "name" else f"{name}.{key}": value
+            for key, value in chosen.model_dump(mode="json").items()
+            if isinstance(value, bool | int | float | str)
+        }
+    options |= {"lr": config.optim.optimizer.lr, "batch_size": config.data.batch_size}
+    options |= {"train_size": config.data.train_size or "stream", "max_steps": config.trainer.max_steps}
+    return options
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Lightning answers Ctrl-C with ``sys.exit`` and leaves the signal ignored; a caller gets its
+    KeyboardInterrupt, and the signal back."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    try:
+        yield
+    except SystemExit as error:
+        raise KeyboardInterrupt from error
+    finally:
+        if main:
+            signal.signal(signal.SIGINT, before)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without Lightning's advertisements and its remarks about choices made here on purpose."""
+    logger = logging.getLogger("lightning.pytorch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*lr_scheduler.step.*"):
+                warnings.filterwarnings("ignore", message=message)
+            yield
+    finally:
+        logger.setLevel(level)
