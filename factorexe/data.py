@@ -28,7 +28,7 @@ from factorexe.splits import Splits
 from factorexe.tasks.base import Task
 
 SCORED = ("seen", "val", "ood")  # by every evaluation of a run; test and ood_test are read by `test` alone
-EVALUATION_ROWS = 500  # problems scored at once
+EVALUATION_ROWS = 500
 
 
 class TaskDataModule(lightning.LightningDataModule):

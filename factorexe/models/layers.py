@@ -23,8 +23,7 @@ class Context(NamedTuple):
     """What every block of a forward pass shares."""
 
     turn: tuple[Tensor, Tensor] | None  # cosines and sines (B or 1, 1, T, head / 2); None: no rotary positions
-    mask: Tensor | None  # (B, 1, T, keys) True where a query may look; None: plainly causal, or everywhere
-    causal: bool  # whether ``mask=None`` means causal
+    mask: Tensor | None  # (B or 1, 1, T, keys) True where a query may look; None: everywhere
     cache: Cache | None
 
 
@@ -74,15 +73,27 @@ class Attention(nn.Module):
             queries, keys = turned(queries, context.turn), turned(keys, context.turn)
         if context.cache is not None:
             keys, values = context.cache.append(slot, keys, values)
-        mixed = F.scaled_dot_product_attention(
-            queries,
-            keys,
-            values,
-            attn_mask=context.mask,
-            dropout_p=self.dropout if self.training else 0.0,
-            is_causal=context.mask is None and context.causal,
-        )
+        mixed = attend(queries, keys, values, context.mask, self.dropout if self.training else 0.0)
         return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+
+
+# On a CPU, torch's fused attention loses to plain products up to about this many keys: 64 x 4 heads x 43 tokens
+# forward and backward, 2 cores: fp32 6.1 against 3.2 ms, bf16 17.8 against 1.7 ms; at 128 keys 21 against 21 and
+# 40 against 8 ms; at 512 keys fused wins in fp32.
+_FEW_KEYS = 128
+
+
+def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+    """Scaled dot-product attention (B, H, T, head) of queries (B, H, T, head) over keys (B, H, K, head)."""
+    if queries.device.type != "cpu" or keys.shape[2] > _FEW_KEYS:
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+    scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+    if mask is not None:
+        scores = scores.masked_fill(~mask, float("-inf"))
+    weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
+    if dropout:
+        weights = F.dropout(weights, dropout)
+    return weights.to(values.dtype) @ values
 
 
 class Block(nn.Module):
@@ -115,8 +126,7 @@ class Block(nn.Module):
 
 
 def attention_mask(tokens: Tensor, prompt_length: Tensor | None, cache: Cache | None) -> Tensor | None:
-    """Who may look where (B, 1, T, keys), or None where the plain causal rule (or, for one new position, no
-    rule) says the same.
+    """Who may look where (B or 1, 1, T, keys), or None where every query may look at every key.
 
     Padding on the right needs no mask: nothing real stands after it.  Padding on the left is hidden from all
     but itself.  ``prompt_length`` opens the prompt to itself in both directions.
@@ -127,7 +137,7 @@ def attention_mask(tokens: Tensor, prompt_length: Tensor | None, cache: Cache | 
     if cache is not None:
         cache.append_padding(padding, tokens)
         padding = cache.padding
-    if padding is None and prompt_length is None and (held == 0 or length == 1):
+    if padding is None and prompt_length is None and length == 1:
         return None
     reach = torch.arange(held + length, device=tokens.device)
     query = reach[held:, None]

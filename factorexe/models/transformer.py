@@ -115,7 +115,7 @@ class Transformer(Model):
         opened = prompt_length if self.config.prompt == "bidirectional" and held == 0 else None
         mask = attention_mask(tokens, opened, cache)
         turn = self.rotary(positions) if self.rotary is not None else None
-        context = Context(turn, mask, causal=length > 1, cache=cache)
+        context = Context(turn, mask, cache)
         for slot, block in enumerate(self.blocks):
             x = block(x, context, slot)
         one = x.new_ones(())
