@@ -94,9 +94,9 @@ class Binder:
         plugin = self._loaded(choice.group, where, name, from_file=name == in_file and not self.trusted)
         if plugin is None:
             return _Anything
-        return self._bound(plugin, where, given[field], name=name)
+        return self._bound(plugin, where, given[field], name=str(name))
 
-    def _loaded(self, group: str, where: str, name: str | None, *, from_file: bool) -> type[BaseModel] | None:
+    def _loaded(self, group: str, where: str, name: Any, *, from_file: bool) -> type[BaseModel] | None:
         known = Registry(group)
         if not isinstance(name, str):
             self.errors.append(f"give --{where} NAME, one of: {', '.join(known.names())}")

@@ -138,7 +138,14 @@ def _fit(words: list[str]) -> int:
     def train(stop: Any) -> Any:
         from factorexe.run import fit
 
-        return fit(resolved, runs=own.runs or "runs", force=own.force, stop=stop, say=_say, command=["factorexe", "fit", *words])
+        return fit(
+            resolved,
+            runs=own.runs or "runs",
+            force=own.force,
+            stop=stop,
+            say=_say,
+            command=["factorexe", "fit", *words],
+        )
 
     return _trained(train, own.json, ["factorexe", "fit", *[word for word in words if word != "--force"]])
 
@@ -175,7 +182,7 @@ def _resume(own: argparse.Namespace, rest: list[str], words: list[str]) -> int:
         if not steps.isdigit() or int(steps) < 1:
             raise _BadInput(f"trainer.max_steps: expected a whole number of steps (got {steps!r})")
         trainer["max_steps"] = int(steps)
-    others = [option for option in typed.said if not (":" in typed.said[option])]
+    others = [option for option in typed.said if ":" not in typed.said[option]]
     if others or own.config or own.preset or own.force:
         raise _BadInput(
             "--resume goes on with a run as it is; besides it only --trainer.max_steps, and plug-ins named by a class"
@@ -194,7 +201,7 @@ def _trained(train: Callable[[Any], Any], as_json: bool, command: Sequence[str])
     """Train, and print what came of it."""
     from factorexe.callbacks.checkpoints import Stopped
     from factorexe.config import ConfigError
-    from factorexe.run import RunError
+    from factorexe.rundir import RunError
 
     stop = _signal_stop()
     try:
@@ -268,8 +275,9 @@ def _add_models(verbs: Any) -> None:
 
 
 def _list(group: str) -> int:
-    from factorexe.registry import Registry
     from tabulate import tabulate
+
+    from factorexe.registry import Registry
 
     print(tabulate(Registry(group).listing(), tablefmt="plain"))
     return DONE

@@ -98,7 +98,7 @@ class RunConfig(Options):
     """Network."""
     objective: Annotated[Any, Choice("objectives", "answer")]
     """What is trained."""
-    optim: OptimConfig = Field(default_factory=OptimConfig)
+    optim: OptimConfig
     """Gradients to updates."""
     data: DataConfig = Field(default_factory=DataConfig)
     """Which problems."""
@@ -218,7 +218,9 @@ def preset_layers(
     of_task = _presets_of("tasks", said.get("task") or _name(layers.get("task")))
     options = _layered([of_task], wanted)
     default = RunConfig.model_fields["model"].metadata[0].default
-    of_model = _presets_of("models", said.get("model") or _name(layers.get("model")) or _name(options.get("model")) or default)
+    of_model = _presets_of(
+        "models", said.get("model") or _name(layers.get("model")) or _name(options.get("model")) or default
+    )
     if preset and preset not in (*of_task, *of_model):
         return options, [f"there is no preset {preset!r}; {suggestion(preset, dict.fromkeys([*of_task, *of_model]))}"]
     return _layered([of_task, of_model], wanted), []

@@ -88,9 +88,7 @@ class TaskDataModule(lightning.LightningDataModule):
         if self.trainer is not None:
             start = self.trainer.global_step * self.trainer.accumulate_grad_batches
         workers = self.options.num_workers
-        return DataLoader(
-            _Stream(self, start), batch_size=None, num_workers=workers, persistent_workers=workers > 0
-        )
+        return DataLoader(_Stream(self, start), batch_size=None, num_workers=workers, persistent_workers=workers > 0)
 
     def val_dataloader(self) -> Sequence[DataLoader[Batch]]:
         """One loader per split of ``evaluated``."""

@@ -74,8 +74,6 @@ def generate(model: Model, prompts: Batch, *, limit: int, end: int, cached: bool
 def best_token(model: Model, output: Output) -> Tensor:
     """The likeliest next token (B,) under the weighted mixture of the last position's states; never padding."""
     logits = model.readout(output.states[:, :, -1])  # (S, B, V)
-    if len(logits) == 1:
-        scores = logits[0]
-    else:
-        scores = (output.weight[:, :, -1, None] * logits.softmax(dim=-1)).sum(dim=0)
+    weight = output.weight[:, :, -1, None]
+    scores = logits[0] if len(logits) == 1 else (weight * logits.softmax(dim=-1)).sum(dim=0)
     return scores[:, 1:].argmax(dim=-1) + 1

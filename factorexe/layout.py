@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 import torch
@@ -38,12 +39,14 @@ class Batch:
 
     def select(self, rows: Tensor) -> Batch:
         """The batch at ``rows`` (indices)."""
-        kept = {name: value[rows] for name, value in self._tensors().items()}
+        kept: dict[str, Any] = {name: value[rows] for name, value in self._tensors().items()}
         return dataclasses.replace(self, **kept, examples=self.examples.select(rows.cpu().numpy()))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch with its tensors on ``device``."""
-        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()
+        }
         return dataclasses.replace(self, **moved)
 
     def _tensors(self) -> dict[str, Tensor]:
@@ -85,7 +88,11 @@ class SequenceLayout:
         if self.chain:
             kept = (examples.chain_step + 1) % self.keep_steps == 0
             pieces += [self._column(examples, self.chain_mark), np.where(kept, examples.chain, 0)]
-        pieces += [self._column(examples, self.answer_mark), examples.answer, self._column(examples, self.end_mark)]
+        pieces += [
+            self._column(examples, self.answer_mark),
+            examples.answer,
+            self._column(examples, self.end_mark),
+        ]
         rows = _left_aligned(np.concatenate(pieces, axis=1), length + 1)
         given = (examples.prompt != 0).sum(axis=1) + 1
         supervised = (np.arange(1, length + 1) >= given[:, None]) & (rows[:, 1:] != 0)

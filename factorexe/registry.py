@@ -157,10 +157,7 @@ def _loaded(label: str, load: Any) -> object:
 
 def _import(name: str) -> object:
     where, _, attribute = name.rpartition(":")
-    if where.endswith(".py"):
-        module = _module_of(Path(where))
-    else:
-        module = importlib.import_module(where)
+    module = _module_of(Path(where)) if where.endswith(".py") else importlib.import_module(where)
     return getattr(module, attribute)
 
 
@@ -168,7 +165,8 @@ def _module_of(path: Path) -> Any:
     if not path.is_file():
         raise FileNotFoundError(f"there is no file {path}")
     spec = importlib.util.spec_from_file_location(f"factorexe_file_{path.stem}", path)
-    assert spec and spec.loader
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{path} is not a Python file")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module  # pydantic looks up annotations there
     spec.loader.exec_module(module)

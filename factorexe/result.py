@@ -123,7 +123,10 @@ def _cost_table(result: dict[str, Any]) -> str:
         ["steps", f"{result['steps']:,}"],
         ["parameters", f"{result['parameters']:,}"],
         ["compute per problem", "-" if compute is None else f"{compute:.1f} block applications"],
-        ["training", f"{result['train_multiply_adds']:.3g} multiply-adds, {result['examples_per_s']:,.0f} examples/s"],
+        [
+            "training",
+            f"{result['train_multiply_adds']:.3g} multiply-adds, {result['examples_per_s']:,.0f} examples/s",
+        ],
         ["wall time", f"{result['wall_time_s']:.1f} s, {100 * share:.0f} % of it evaluation"],
         ["majority baseline on val", f"{result['baselines']['majority'] or 0:.3f}"],
     ]

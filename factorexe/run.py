@@ -12,18 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import json
-import logging
 import platform
 import re
 import subprocess
-import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from factorexe import __version__
 from factorexe.config import ConfigError, Resolved, as_yaml, resolve, run_id
@@ -226,7 +221,9 @@ def load(path: str | Path, *, said: dict[str, str] | None = None) -> Run:
     for where, (name, origin) in resolved.plugins.items():
         before = record.get("plugins", {}).get(where, [name, origin])
         if list(before) != [name, origin]:
-            raise RunError(f"{path}: {where} was {' from '.join(before)} and is {name} from {origin} now; start a new run")
+            raise RunError(
+                f"{path}: {where} was {' from '.join(before)} and is {name} from {origin} now; start a new run"
+            )
     return Run(Path(path), resolved)
 
 
@@ -260,21 +257,28 @@ def _folder(name: str) -> str:
 
 
 def _create(run: Run, identity: str, command: Sequence[str]) -> None:
+
     import torch
 
-    write(run.directory.config, as_yaml(run.config))
+    libraries = ("torch", "lightning", "torchmetrics", "numpy", "pydantic")
     record = {
         "id": identity,
         "command": list(command),
         "plugins": {where: list(plugin) for where, plugin in run.resolved.plugins.items()},
-        "versions": {"factorexe": __version__, "python": platform.python_version(), "torch": torch.__version__},
+        "versions": {
+            "factorexe": __version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in libraries},
+        },
         "git": _git_revision(),
-        "machine": {"system": platform.platform(), "processor": platform.machine(), "threads": torch.get_num_threads()},
+        "machine": {
+            "system": platform.platform(),
+            "processor": platform.machine(),
+            "threads": torch.get_num_threads(),
+        },
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
     }
-    from importlib.metadata import version
-
-    record["versions"] |= {name: version(name) for name in ("lightning", "torchmetrics", "numpy", "pydantic")}
+    write(run.directory.config, as_yaml(run.config))
     write(run.directory.record, json.dumps(record, indent=2) + "\n")
 
 
@@ -290,7 +294,9 @@ def _git_revision() -> str | None:
 
 def _extend(run: Run, steps: int) -> None:
     if steps < run.max_steps:
-        raise RunError(f"{run.path} was trained for {run.max_steps} steps; --trainer.max_steps must be more (got {steps})")
+        raise RunError(
+            f"{run.path} was trained for {run.max_steps} steps; --trainer.max_steps must be more (got {steps})"
+        )
     record = run.record
     record.setdefault("extended", []).append({"from": run.max_steps, "max_steps": steps})
     write(run.directory.record, json.dumps(record, indent=2) + "\n")
@@ -301,7 +307,3 @@ def _fit(run: Run, built: Built, started: float, stop: Any, say: Say) -> None:
     from factorexe.training import train
 
     train(run, built, started, stop, say)
-
-
-__all__ = ["Built", "Run", "RunError", "build", "fit", "load", "resume"]
-_ = (sys, yaml, logging, warnings, Iterator)

@@ -53,7 +53,9 @@ class RunDirectory:
         except Timeout:
             raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from None
         except OSError as error:
-            raise RunError(f"{self.path} cannot be written: {error.strerror}; choose another place with --runs") from None
+            raise RunError(
+                f"{self.path} cannot be written: {error.strerror}; choose another place with --runs"
+            ) from None
         try:
             yield
         finally:
@@ -134,7 +136,7 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: there is no such checkpoint") from None
     except pickle.UnpicklingError:
         raise RunError(
-            f"{path}: refused: it is not a checkpoint, or it asks to run code; a checkpoint holds tensors and plain values"
+            f"{path}: refused: not a checkpoint, or one that asks to run code (a checkpoint holds tensors and plain values)"
         ) from None
     except (EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
         reason = "it is empty" if path.stat().st_size == 0 else str(error).splitlines()[0][:120]

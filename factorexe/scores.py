@@ -12,6 +12,8 @@ from __future__ import annotations
 import math
 from typing import NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torchmetrics import Metric
@@ -51,6 +53,15 @@ class SplitScore(Metric):
         self.first, width = difficulties.start, len(difficulties)
         self.add_state("counts", torch.zeros(2, width, dtype=torch.long), dist_reduce_fx="sum")  # solved, all
         self.add_state("sums", torch.zeros(4, dtype=torch.float64), dist_reduce_fx="sum")
+
+    def first_of_each(self, difficulty: npt.NDArray[np.int64], most: int) -> Tensor:
+        """Rows of a batch that are among the first ``most`` of their difficulty, counting what was added before."""
+        before = self.counts[1].tolist()
+        rows = [
+            np.flatnonzero(difficulty == level)[: max(0, most - before[level - self.first])]
+            for level in np.unique(difficulty)
+        ]
+        return torch.from_numpy(np.concatenate(rows))
 
     def update(self, solved: Tensor, difficulty: Tensor, sums: Tensor) -> None:
         """Add a batch: ``solved`` and ``difficulty`` (B,); ``sums`` (4,) of loss, supervised tokens, right

@@ -18,7 +18,12 @@ def described(name: str, cls: type[BaseModel], origin: str) -> str:
     """Name, first line of the docstring, presets, and every option with its default."""
     first = (inspect.getdoc(cls) or "").partition("\n")[0]
     rows = [
-        [f"--{field}", _type(info.annotation), info.get_default(call_default_factory=True), info.description or ""]
+        [
+            f"--{field}",
+            _type(info.annotation),
+            info.get_default(call_default_factory=True),
+            info.description or "",
+        ]
         for field, info in cls.model_fields.items()
     ]
     presets = ", ".join(getattr(cls, "presets", {})) or "none"
@@ -46,9 +51,11 @@ def problems(task: Task, split: str, count: int, seed: int, difficulty: int | No
         raise ValueError(f"this task has no problems in {split}")
     if difficulty is not None and difficulty not in levels:
         raise ValueError(f"{split} has difficulties {levels[0]} to {levels[-1]} (got {difficulty})")
-    examples = Splits(task, eval_size=10 * count).evaluation(split) if split != "train" else Splits(
-        task, train_size=10 * count * len(levels)
-    ).finite_train()
+    examples = (
+        Splits(task, eval_size=10 * count).evaluation(split)
+        if split != "train"
+        else Splits(task, train_size=10 * count * len(levels)).finite_train()
+    )
     rows = np.flatnonzero(examples.difficulty == difficulty) if difficulty is not None else np.arange(len(examples))
     picked = np.random.default_rng(seed).permutation(rows)[:count]
     examples = examples.select(np.sort(picked))
@@ -65,4 +72,6 @@ def problems(task: Task, split: str, count: int, seed: int, difficulty: int | No
 
 def rendered(found: list[dict[str, Any]]) -> str:
     """Problems as a table."""
-    return tabulate([list(problem.values()) for problem in found], list(found[0]) if found else [], disable_numparse=True)
+    return tabulate(
+        [list(problem.values()) for problem in found], list(found[0]) if found else [], disable_numparse=True
+    )

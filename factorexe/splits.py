@@ -74,7 +74,9 @@ class Splits:
         Raises:
             SplitError: with the number of problems found in each split.
         """
-        if len(self.finite_train() if self.train_size is not None else self.evaluation("seen")) and len(self.evaluation("val")):
+        if len(self.finite_train() if self.train_size is not None else self.evaluation("seen")) and len(
+            self.evaluation("val")
+        ):
             return
         levels = self.task.difficulties("train")
         sizes = {
@@ -191,7 +193,8 @@ class Splits:
         return _first_distinct(self.task, blocks(), count)
 
     def _inside(self, examples: Examples, split: str) -> BoolArray:
-        return self.task.split(examples, self.split_seed) == SPLITS.index(split)
+        inside: BoolArray = self.task.split(examples, self.split_seed) == SPLITS.index(split)
+        return inside
 
 
 def nothing(task: Task) -> Examples:

@@ -18,8 +18,8 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.plugins.environments import LightningEnvironment
-from lightning.pytorch.utilities.rank_zero import rank_zero_only
+from lightning.pytorch.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 
 from factorexe.callbacks.checkpoints import Checkpoints, Stop
 from factorexe.callbacks.curves import EventLogger, TrainingCurve
@@ -62,7 +62,7 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
 
 
 def _trainer(run: Any, callbacks: list[lightning.Callback], logger: EventLogger) -> lightning.Trainer:
-    rank_zero_only.rank = 0
+    rank_zero_only.rank = 0  # type: ignore[attr-defined]  # read from the environment when lightning was imported
     options = run.config.trainer
     return lightning.Trainer(
         max_steps=run.max_steps,

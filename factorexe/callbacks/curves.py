@@ -14,7 +14,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.loggers import TensorBoardLogger
-from torch.utils.tensorboard.summary import hparams
+from torch.utils.tensorboard import summary
 
 _SPLITS = "(train|seen|val|ood)"
 LAYOUT = {
@@ -56,7 +56,11 @@ class TrainingCurve(lightning.Callback):
 
     def state_dict(self) -> dict[str, Any]:
         """The steps since the last point."""
-        return {"sum": float(self._sum) if self._sum is not None else 0.0, "count": self._count, "latest": self.latest}
+        return {
+            "sum": float(self._sum) if self._sum is not None else 0.0,
+            "count": self._count,
+            "latest": self.latest,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from there."""
@@ -70,7 +74,7 @@ class TrainingCurve(lightning.Callback):
             return
         writer = trainer.logger.experiment
         writer.add_custom_scalars(LAYOUT)
-        experiment, start, _ = hparams(dict(self.options), dict.fromkeys(_RESULTS, 0.0))
+        experiment, start, _ = summary.hparams(dict(self.options), dict.fromkeys(_RESULTS, 0.0))  # type: ignore[no-untyped-call]
         writer.file_writer.add_summary(experiment)
         writer.file_writer.add_summary(start)
 
@@ -114,4 +118,5 @@ class TrainingCurve(lightning.Callback):
     def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Tells the HParams tab that the run is complete."""
         if isinstance(trainer.logger, EventLogger):
-            trainer.logger.experiment.file_writer.add_summary(hparams({}, {})[2])
+            end = summary.hparams({}, {})[2]  # type: ignore[no-untyped-call]
+            trainer.logger.experiment.file_writer.add_summary(end)

@@ -33,7 +33,11 @@ class Progress(lightning.Callback):
         self._began = (time.perf_counter(), trainer.global_step)
         if sys.stderr.isatty():
             self._bar = tqdm(
-                total=trainer.max_steps, initial=trainer.global_step, unit="step", dynamic_ncols=True, mininterval=0
+                total=trainer.max_steps,
+                initial=trainer.global_step,
+                unit="step",
+                dynamic_ncols=True,
+                mininterval=0,
             )
 
     def on_train_batch_end(

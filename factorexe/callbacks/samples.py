@@ -88,9 +88,7 @@ class Samples(lightning.Callback):
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Wrong ones first, at most ``count`` per split; to the Text tab."""
         self.latest = [
-            sample
-            for split in self._wrong
-            for sample in (self._wrong[split] + self._right[split])[: self.count]
+            sample for split in self._wrong for sample in (self._wrong[split] + self._right[split])[: self.count]
         ]
         if trainer.logger is not None:
             trainer.logger.experiment.add_text("samples", self.markdown(), trainer.global_step)  # type: ignore[attr-defined]

@@ -74,7 +74,8 @@ class Attention(nn.Module):
         if context.cache is not None:
             keys, values = context.cache.append(slot, keys, values)
         mixed = attend(queries, keys, values, context.mask, self.dropout if self.training else 0.0)
-        return self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        added: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
+        return added
 
 
 # On a CPU, torch's fused attention loses to plain products up to about this many keys: 64 x 4 heads x 43 tokens
@@ -93,7 +94,8 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, d
     weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
     if dropout:
         weights = F.dropout(weights, dropout)
-    return weights.to(values.dtype) @ values
+    mixed: Tensor = weights.to(values.dtype) @ values
+    return mixed
 
 
 class Block(nn.Module):
@@ -104,15 +106,14 @@ class Block(nn.Module):
         self.attention_norm = nn.RMSNorm(width, eps=1e-6)
         self.attention = Attention(width, heads, dropout)
         self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
-        self.mlp = nn.Sequential(
-            nn.Linear(width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, width, bias=False)
-        )
+        self.mlp = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, width, bias=False))
         self.drop = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:
         """(B, T, D) to (B, T, D)."""
         x = x + self.drop(self.attention(self.attention_norm(x), context, slot))
-        return x + self.drop(self.mlp(self.mlp_norm(x)))
+        added: Tensor = self.drop(self.mlp(self.mlp_norm(x)))
+        return x + added
 
     def initialise(self, depth: int) -> None:
         """Weights for a stack in which blocks are applied ``depth`` times in all."""

@@ -52,7 +52,8 @@ class Objective(nn.Module):
 
     def loss(self, model: Model, batch: Batch) -> Loss:
         """The expected loss of a prepared batch."""
-        assert batch.targets is not None and batch.weights is not None
+        assert batch.targets is not None
+        assert batch.weights is not None
         output = model(batch.tokens, positions=batch.positions, prompt_length=batch.prompt_length)
         at = batch.weights.flatten().nonzero()[:, 0]  # (M,) supervised positions
         weights = batch.weights.flatten()[at]

@@ -48,7 +48,10 @@ class AdamWConfig(OptimizerConfig):
         trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
         decays = [p for p in trained if p.ndim >= 2 and id(p) not in kept]
         stays = [p for p in trained if p.ndim < 2 or id(p) in kept]
-        groups = [{"params": decays, "weight_decay": self.weight_decay}, {"params": stays, "weight_decay": 0.0}]
+        groups = [
+            {"params": decays, "weight_decay": self.weight_decay},
+            {"params": stays, "weight_decay": 0.0},
+        ]
         return torch.optim.AdamW(
             [group for group in groups if group["params"]],
             lr=self.lr,

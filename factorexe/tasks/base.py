@@ -133,7 +133,8 @@ class Task(Options):
     def solved(self, examples: Examples, answer: IntArray) -> BoolArray:
         """Whether each answer (N, any width, right-padded with 0) is right: the only definition of it."""
         width = max(answer.shape[1], examples.answer.shape[1])
-        return (_padded(answer, width) == _padded(examples.answer, width)).all(axis=1)
+        same: BoolArray = (_padded(answer, width) == _padded(examples.answer, width)).all(axis=1)
+        return same
 
     def text(self, tokens: IntArray) -> str:
         """One row of token ids as text: symbols side by side, blank-separated if any has several characters."""
@@ -165,7 +166,8 @@ def uniform(key: IntArray, seed: int) -> npt.NDArray[np.float64]:
         state = np.full(len(key), np.uint64(seed % 2**64) * _GOLDEN + _GOLDEN, dtype=np.uint64)
         for column in key.T:
             state = _mixed(state ^ column.astype(np.uint64)) + _GOLDEN
-    return (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    numbers: npt.NDArray[np.float64] = (state >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    return numbers
 
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -174,7 +176,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 def _mixed(state: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
     state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+    mixed: npt.NDArray[np.uint64] = state ^ (state >> np.uint64(31))
+    return mixed
 
 
 def _padded(tokens: IntArray, width: int) -> IntArray:

@@ -54,7 +54,9 @@ class Multiplication(Arithmetic):
         first = draw(count, level, self.base, rng)
         second = draw(count, self.second_digits or level, self.base, rng)
         empty = np.zeros((count, 0), dtype=np.int64)
-        steps, numbers, answer = self._worked(first, second) if chain else (empty, empty, times(first, second, self.base))
+        steps, numbers, answer = (
+            self._worked(first, second) if chain else (empty, empty, times(first, second, self.base))
+        )
         return Examples(
             prompt=self._prompt(first, second),
             chain=steps,
