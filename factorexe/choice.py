@@ -87,7 +87,7 @@ class Binder:
         block = {"name": block} if isinstance(block, str) else dict(block or {})
         in_file = block.get("name", choice.default)
         name = self.said.pop(where, in_file)
-        if name != in_file and len(block) > 1:
+        if name != in_file and "name" in block and len(block) > 1:
             self.notes.append(f"{where} is {name} here; the options given for {in_file} are dropped")
             block = {}
         given[field] = {**block, "name": name}

@@ -249,7 +249,9 @@ def _say(line: str) -> None:
 
 
 def _add_tasks(verbs: Any) -> None:
-    tasks = verbs.add_parser("tasks", help="list, show and check tasks").add_subparsers(metavar="{list,show,check}")
+    verb = verbs.add_parser("tasks", help="list, show and check tasks")
+    verb.set_defaults(act=lambda given: _print_help(verb))
+    tasks = verb.add_subparsers(metavar="{list,show,check}")
     listing = tasks.add_parser("list", help="every installed task; imports none of them")
     listing.set_defaults(act=lambda given: _list("tasks"))
     show = tasks.add_parser("show", help="options of a task, and sample problems", allow_abbrev=False)
@@ -266,12 +268,19 @@ def _add_tasks(verbs: Any) -> None:
 
 
 def _add_models(verbs: Any) -> None:
-    models = verbs.add_parser("models", help="list and show models").add_subparsers(metavar="{list,show}")
+    verb = verbs.add_parser("models", help="list and show models")
+    verb.set_defaults(act=lambda given: _print_help(verb))
+    models = verb.add_subparsers(metavar="{list,show}")
     listing = models.add_parser("list", help="every installed model; imports none of them")
     listing.set_defaults(act=lambda given: _list("models"))
     show = models.add_parser("show", help="options of a model", allow_abbrev=False)
     show.add_argument("name")
     show.set_defaults(act=_show_model)
+
+
+def _print_help(parser: argparse.ArgumentParser) -> int:
+    parser.print_help()
+    return DONE
 
 
 def _list(group: str) -> int:

@@ -83,8 +83,8 @@ class TrainerConfig(Options):
     """Largest norm of the gradient; None does not clip."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Arithmetic of the forward pass."""
-    accelerator: Annotated[str, NotInId()] = "auto"
-    """Device: auto, cpu, gpu, mps."""
+    accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NotInId()] = "auto"
+    """Device."""
     enable_progress_bar: Annotated[bool, NotInId()] = True
     """Show progress on stderr."""
 

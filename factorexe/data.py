@@ -99,8 +99,8 @@ class TaskDataModule(lightning.LightningDataModule):
 
 
 def _ready(batches: list[Batch]) -> DataLoader[Batch]:
-    """A loader of batches that exist already."""
-    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+    """A loader of batches that exist already; its own generator keeps it off the default one."""
+    return DataLoader(batches, batch_size=None, generator=torch.Generator())  # type: ignore[arg-type]
 
 
 class _Stream(IterableDataset[Batch]):

@@ -68,17 +68,18 @@ class SequenceLayout:
         self.chain_mark, self.answer_mark, self.end_mark = range(first_mark, first_mark + 3)
         self.vocabulary = first_mark + 3
         levels = [*task.difficulties("train"), *task.difficulties("ood")]
-        self.max_length = self.length(levels) + 1
+        self.max_length = self.length(levels)
 
     def length(self, difficulties: Iterable[int]) -> int:
         """Columns of a training batch that holds these difficulties: a row without its last token."""
-        return max(sum(self._widths(level)) for level in difficulties) + 1
+        return max(sum(self._widths(level)) for level in difficulties)
 
     def limit(self, difficulties: Iterable[int]) -> int:
         """Tokens a model may generate for these difficulties: chain, answer and their marks."""
-        return max(sum(self._widths(level)[1:]) for level in difficulties) + 1 + self.chain
+        return max(sum(self._widths(level)[1:]) for level in difficulties)
 
     def _widths(self, level: int) -> tuple[int, int, int]:
+        """Prompt, chain and its mark, answer and its mark; the end mark is never an input."""
         widths = self.task.widths(level)
         return widths.prompt, (widths.chain + 1 if self.chain else 0), widths.answer + 1
 

@@ -30,7 +30,9 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
         "solved": {split: _solved(split, monitor, last, best) for split in _SPLITS},
         "loss": {split: last.get(f"loss/{split}") for split in ("train", *_SPLITS)},
         "token_accuracy": {split: last.get(f"token_accuracy/{split}") for split in _SPLITS},
-        "solved_by_difficulty": {split: found["by_difficulty"] for split, found in monitor.latest.items()},
+        "solved_by_difficulty": _by_difficulty(monitor, "rate"),
+        "interval_by_difficulty": _by_difficulty(monitor, "interval"),
+        "n_by_difficulty": _by_difficulty(monitor, "n"),
         "gap": {kind: last.get(f"gap/{kind}") for kind in ("solved", "loss")},
         "events": events(monitor.rows),
         "steps": steps,
@@ -43,6 +45,13 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
         "wall_time_s": round(monitor.wall_time, 2),
         "evaluation_time_s": round(monitor.evaluation_time, 2),
         "baselines": {"majority": majority(built.data)},
+    }
+
+
+def _by_difficulty(monitor: GeneralizationMonitor, what: str) -> dict[str, dict[str, Any]]:
+    return {
+        split: {level: rate[what] for level, rate in found["by_difficulty"].items()}
+        for split, found in monitor.latest.items()
     }
 
 

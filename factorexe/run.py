@@ -154,6 +154,7 @@ def fit(
         built = build(resolved.config)
         if hasattr(built.data, "splits"):
             _check(built.data.splits, resolved.config, say)
+    _refuse_missing_device(resolved.config.trainer.accelerator)
     _refuse_unwritable(Path(runs))
     if force:
         with run.directory.locked() if path.exists() else contextlib.nullcontext():
@@ -241,6 +242,16 @@ def _check(splits: Any, config: Any, say: Say) -> None:
         say(f"the task has only {found} train problems for these options; all of them are used")
 
 
+def _refuse_missing_device(accelerator: str) -> None:
+    """Find out before anything is written whether the device is there."""
+    import torch
+
+    there = {"gpu": torch.cuda.is_available() or torch.backends.mps.is_available()}
+    there["mps"] = torch.backends.mps.is_available()
+    if not there.get(accelerator, True):
+        raise ConfigError(f"trainer.accelerator: no {accelerator} was found on this machine; use auto or cpu")
+
+
 def _refuse_unwritable(runs: Path) -> None:
     """Find out before anything is written whether it can be."""
     import os
@@ -257,6 +268,8 @@ def _folder(name: str) -> str:
 
 
 def _create(run: Run, identity: str, command: Sequence[str]) -> None:
+
+    from importlib.metadata import version
 
     import torch
 

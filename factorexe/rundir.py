@@ -136,10 +136,12 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
         raise RunError(f"{path}: there is no such checkpoint") from None
     except pickle.UnpicklingError:
         raise RunError(
-            f"{path}: refused: not a checkpoint, or one that asks to run code (a checkpoint holds tensors and plain values)"
+            f"{path}: refused: not a checkpoint, or one that asks to run code (they hold tensors and plain values)"
         ) from None
-    except (EOFError, OSError, RuntimeError, ValueError, KeyError) as error:
-        reason = "it is empty" if path.stat().st_size == 0 else str(error).splitlines()[0][:120]
+    except Exception as error:  # whatever a damaged file makes the reader trip over
+        reason = (
+            "it is empty" if path.stat().st_size == 0 else str(error)[:120].partition("\n")[0] or type(error).__name__
+        )
         raise RunError(f"{path}: damaged: {reason}") from None
     if not isinstance(content, dict) or "state_dict" not in content:
         raise RunError(f"{path}: not a checkpoint of a run")

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from factorexe.streams import BLOCK, Rounds, Stream, apportioned
-from factorexe.tasks.base import SPLITS, BoolArray, Examples, Task, joined, uniform
+from factorexe.tasks.base import SHARES, SPLITS, BoolArray, Examples, Task, joined, uniform
 
 _PATIENCE = 40  # draws per problem found before a split counts as exhausted
 _POOL = 256  # problems per difficulty whose answers are planted as wrong ones
@@ -69,20 +69,17 @@ class Splits:
         self._rounds: Rounds | None = None
 
     def check(self) -> None:
-        """Refuse a task whose train or val split is empty.
+        """Refuse a task too small for its splits: train and val must hold problems, and where the hash of the
+        key divides them, guide and test as well.
 
         Raises:
             SplitError: with the number of problems found in each split.
         """
-        if len(self.finite_train() if self.train_size is not None else self.evaluation("seen")) and len(
-            self.evaluation("val")
-        ):
-            return
         levels = self.task.difficulties("train")
-        sizes = {
-            split: sum(len(self._fixed(split, level, 10**5)) for level in levels)
-            for split in ("train", "val", "guide", "test")
-        }
+        needed = SHARES if type(self.task).split is Task.split else ("train", "val")
+        if all(any(len(self._fixed(split, level, 1)) for level in levels) for split in needed):
+            return
+        sizes = {split: sum(len(self._fixed(split, level, 10**5)) for level in levels) for split in SHARES}
         counts = ", ".join(f"{split} {size}" for split, size in sizes.items())
         raise SplitError(
             f"the task has {sum(sizes.values())} problems in all, too few for its splits ({counts}); make it larger"

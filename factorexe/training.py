@@ -52,7 +52,7 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
         callbacks: list[lightning.Callback] = [curve, monitor, samples, checkpoints]
         if config.trainer.enable_progress_bar:
             callbacks.insert(3, Progress(curve))
-        logger = EventLogger(run.path, purge_step=reached + 1 if checkpoint else None)
+        logger = EventLogger(run.path, purge_step=reached + 1 if checkpoint else 0)
         trainer = _trainer(run, callbacks, logger)
         with _interruptible():
             trainer.fit(learner, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
@@ -97,18 +97,28 @@ def _latest_checkpoint(run: Any, say: Any) -> tuple[Path | None, int]:
             continue
         try:
             content = read_checkpoint(path)
-            owner = content.get("callbacks", {}).get("Checkpoints", {}).get("run")
-            if owner != run.record["id"]:
+            if (owner := _owner(content)) != run.record["id"]:
                 raise RunError(f"{path}: belongs to another run ({owner or 'unknown'})")
         except RunError as error:
             problems.append(str(error))
             continue
         for problem in problems:
             say(f"{problem}; going on from the one before it")
+        if problems:  # it must never rotate into the place of the good one
+            damaged = run.directory.checkpoint("last")
+            damaged.replace(damaged.with_suffix(".damaged"))
         return path, int(content["global_step"])
     if problems:
         raise RunError("no checkpoint can be used: " + "; ".join(problems))
     return None, 0
+
+
+def _owner(content: dict[str, Any]) -> Any:
+    """The id of the run a checkpoint belongs to."""
+    try:
+        return content["callbacks"]["Checkpoints"]["run"]
+    except (KeyError, TypeError, IndexError):
+        return None
 
 
 def _sortable(config: Any) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Checkpoints(lightning.Callback):
         """Stops here, between two steps, if asked to."""
         if self.stop.requested and batch_idx % trainer.accumulate_grad_batches == 0:
             if trainer.global_step and self._saved != trainer.global_step:
+                # the batch at hand is counted as begun but never runs; a restart corrects all counts but this one
+                trainer.fit_loop.epoch_loop.batch_progress.total.ready -= 1
                 self.save(trainer, best=False)
             raise Stopped(trainer.global_step)
 

@@ -31,7 +31,7 @@ _RESULTS = ("solved/seen", "solved/val", "solved/ood", "loss/val")
 class EventLogger(TensorBoardLogger):
     """TensorBoard events straight in the run's directory, and no other file."""
 
-    def __init__(self, directory: Any, purge_step: int | None) -> None:
+    def __init__(self, directory: Any, purge_step: int) -> None:
         super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=purge_step)
 
     def save(self) -> None:

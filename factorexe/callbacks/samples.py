@@ -77,7 +77,7 @@ class Samples(lightning.Callback):
                 split,
                 task.text(examples.prompt[i]),
                 self.layout.text(chains[i][chains[i] != 0]),
-                task.text(answers[i]) or "(none)",
+                self.layout.text(answers[i][answers[i] != 0]) or "(none)",
                 task.text(examples.answer[i]),
                 bool(outputs.solved[row]),
                 float(outputs.generated.compute[row]),

@@ -135,6 +135,8 @@ def attention_mask(tokens: Tensor, prompt_length: Tensor | None, cache: Cache | 
     length = tokens.shape[1]
     held = cache.length if cache is not None else 0
     padding = _left_padding(tokens) if held == 0 else None
+    if held and cache is not None and cache.padding is not None:  # left padding may reach beyond the first chunk
+        padding = cache.padding.all(dim=1, keepdim=True) & ((tokens != 0).cumsum(dim=1) == 0)
     if cache is not None:
         cache.append_padding(padding, tokens)
         padding = cache.padding

@@ -105,10 +105,13 @@ class Transformer(Model):
             raise ValueError("transformer applies each block once: steps cannot be set; use a looped model")
         batch, length = tokens.shape
         held = cache.length if cache is not None else 0
-        if self.config.positions != "none" and positions is None and held + length > self.max_length:
-            raise ValueError(f"{held + length} tokens; this model was built for at most {self.max_length}")
         if positions is None:
             positions = torch.arange(held, held + length, device=tokens.device)
+            furthest = held + length
+        else:
+            furthest = int(positions.max()) + 1
+        if self.config.positions != "none" and furthest > self.max_length:
+            raise ValueError(f"{furthest} positions; this model was built for at most {self.max_length}")
         x = self.embed(tokens, values) if embeddings is None else embeddings
         if self.position is not None:
             x = x + self.position(positions)

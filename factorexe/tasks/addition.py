@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from factorexe.tasks.arithmetic import Arithmetic
+from factorexe.tasks.arithmetic import TINY, Arithmetic
 from factorexe.tasks.base import Examples, IntArray, Widths
 from factorexe.tasks.digits import carried, draw
 
@@ -25,7 +25,7 @@ class Addition(Arithmetic):
 
     presets: ClassVar = {
         "default": {"objective": "chain", "data.train_size": 1000, "trainer.max_steps": 1500},
-        "tiny": {"task.digits": 1, "task.base": 4, "data.train_size": None},
+        "tiny": TINY,
     }
 
     @property

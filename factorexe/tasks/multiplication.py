@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from factorexe.tasks.arithmetic import MOST_DIGITS, Arithmetic
+from factorexe.tasks.arithmetic import MOST_DIGITS, TINY, Arithmetic
 from factorexe.tasks.base import Examples, IntArray, Widths
 from factorexe.tasks.digits import carried, draw, times
 
@@ -31,11 +31,7 @@ class Multiplication(Arithmetic):
 
     presets: ClassVar = {
         "default": {"objective": "chain", "data.train_size": 2500, "trainer.max_steps": 2500},
-        "tiny": {
-            "task.digits": 1,
-            "task.base": 4,
-            "data.train_size": None,
-        },
+        "tiny": TINY,
     }
 
     @property

@@ -1,0 +1,1 @@
+"""Plug-ins for factorexe: two tasks and a model."""

@@ -1,0 +1,274 @@
+"""What a task promises."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from factorexe.splits import Splits
+from factorexe.tasks.base import SPLITS, Examples, IntArray, Task
+from factorexe.testing import options as options_
+
+COUNT = 200  # problems looked at per difficulty
+_HEAVY = ("torch", "lightning", "jax", "tensorflow", "matplotlib")
+_TOKENS = ("prompt", "chain", "answer")
+
+
+class TaskPromises:
+    """One method for each promise."""
+
+    def __init__(self, cls: type[Task], options: Mapping[str, Any]) -> None:
+        self._cls, self._options = cls, options
+
+    def import_is_light(self) -> None:
+        """Importing the task's module imports no torch; where the class is not importable there is nothing to ask."""
+        module = sys.modules.get(self._cls.__module__)
+        if self._cls.__module__ == "__main__" or getattr(module, "__spec__", None) is None or _is_a_file(module):
+            return
+        code = f"import sys, {self._cls.__module__}; print(*[name for name in {_HEAVY} if name in sys.modules])"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(path or "." for path in sys.path)}
+        asked = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+        assert asked.returncode == 0, f"importing {self._cls.__module__} fails: {asked.stderr.strip()[-300:]}"
+        assert not asked.stdout.strip(), f"importing {self._cls.__module__} imports {asked.stdout.strip()}"
+
+    def defaults_are_valid(self) -> None:
+        """Every option has a default, and the defaults fit together."""
+        self._cls()
+
+    def options_survive_json(self) -> None:
+        """The task read back from its JSON is the same."""
+        options_.survive_json(self._task)
+
+    def unknown_options_are_refused(self) -> None:
+        """An option that does not exist is an error."""
+        options_.refuse_the_unknown(self._cls, self._options)
+
+    def presets_hold(self) -> None:
+        """``default`` and ``tiny`` exist and set options that a run has."""
+        options_.hold_presets(self._cls, "task")
+
+    def difficulties_are_ranges(self) -> None:
+        """Training has at least one difficulty; out of distribution is harder than all of them."""
+        easiest, hardest = self._task.train_difficulty
+        assert easiest <= hardest, f"train_difficulty {easiest, hardest} is empty"
+        beyond = self._task.ood_difficulty
+        assert beyond is None or hardest < beyond[0] <= beyond[1], (
+            f"ood_difficulty {beyond} does not lie above train_difficulty {easiest, hardest}"
+        )
+
+    def same_seed_same_problems(self) -> None:
+        """``sample`` is a pure function of its arguments."""
+        _same(self._draw(1), self._draw(1), "two draws with the same seed", (*_TOKENS, "chain_step", "difficulty"))
+
+    def other_seed_other_problems(self) -> None:
+        """The problems come from the generator."""
+        one, other = self._draw(1).prompt, self._draw(2).prompt
+        assert one.shape != other.shape or (one != other).any(), "two seeds draw the same problems"
+
+    def global_state_is_left_alone(self) -> None:
+        """Neither does NumPy's global generator decide anything, nor does a draw move it."""
+        state: Any = np.random.get_state()  # noqa: NPY002 the promise is about this very state
+        self._draw(1)
+        after: Any = np.random.get_state()  # noqa: NPY002
+        moved = (state[1] != after[1]).any() or state[2] != after[2]
+        assert not moved, "sample uses NumPy's global generator"
+
+    def same_problems_without_the_chain(self) -> None:
+        """``chain=False`` leaves the chain empty and all else as it is."""
+        bare = self._draw(1, chain=False)
+        assert not bare.chain.any(), "chain=False fills the chain"
+        _same(self._draw(1), bare, "draws with and without the chain", ("prompt", "answer", "difficulty"))
+
+    def difficulty_is_what_was_asked_for(self) -> None:
+        """Row by row, in one call with several difficulties."""
+        got = self._draw(1).difficulty
+        assert np.array_equal(got, self._asked), "difficulty is not the one asked for, in order"
+
+    def rows_agree_in_number_and_type(self) -> None:
+        """Every array has a row per problem; tokens are integers; chain and its steps have one shape."""
+        drawn = self._draw(1)
+        for name in (*_TOKENS, "chain_step"):
+            array = getattr(drawn, name)
+            assert array.shape[:-1] == (len(drawn),), f"{name} has shape {array.shape} for {len(drawn)} problems"
+            assert np.issubdtype(array.dtype, np.integer), f"{name} holds {array.dtype}, not integers"
+        assert drawn.chain.shape == drawn.chain_step.shape, "chain and chain_step differ in shape"
+        for name, keys in drawn.groups.items():
+            assert keys.shape == (len(drawn),), f"group {name!r} has shape {keys.shape} for {len(drawn)} problems"
+
+    def tokens_are_in_the_alphabet(self) -> None:
+        """Ids lie below the number of symbols; symbols differ; id 0 is padding and has no text."""
+        symbols = self._task.symbols
+        assert symbols[0] == "", f"symbols[0] is {symbols[0]!r}; it stands for padding and must be ''"
+        assert len(set(symbols)) == len(symbols), "a symbol occurs twice in symbols"
+        assert all(self._task.symbols[1:]), "a symbol besides padding is empty"
+        for name in _TOKENS:
+            tokens = getattr(self._draw(1), name)
+            low, high = tokens.min(initial=0), tokens.max(initial=0)
+            assert 0 <= low <= high < len(symbols), f"{name} holds ids {low} to {high}; the alphabet has {len(symbols)}"
+
+    def padding_stands_on_the_right(self) -> None:
+        """No token follows a 0; prompts and answers are not empty."""
+        for name in _TOKENS:
+            filled = getattr(self._draw(1), name) != 0
+            assert not (filled[:, 1:] & ~filled[:, :-1]).any(), f"{name} has padding before a token"
+            assert name == "chain" or filled.any(axis=1).all(), f"a problem has an empty {name}"
+
+    def steps_are_numbered_in_order(self) -> None:
+        """The steps of a chain count up from 0."""
+        drawn = self._draw(1)
+        for chain, step in zip(drawn.chain, drawn.chain_step, strict=True):
+            numbers = step[chain != 0]
+            jumps = np.diff(numbers, prepend=-1)
+            assert len(numbers) == 0 or (numbers[0] == 0 and np.isin(jumps, (0, 1)).all()), (
+                f"chain_step {numbers.tolist()} does not count up from 0"
+            )
+
+    def widths_bound_what_is_drawn(self) -> None:
+        """No prompt, chain or answer is longer than ``widths`` says."""
+        drawn = self._draw(1)
+        for level in np.unique(drawn.difficulty):
+            bound = self._task.widths(int(level))
+            rows = drawn.difficulty == level
+            for name in _TOKENS:
+                longest = int((getattr(drawn, name)[rows] != 0).sum(axis=1).max())
+                allowed = getattr(bound, name)
+                assert longest <= allowed, f"difficulty {level}: {name} of {longest} tokens; widths allow {allowed}"
+
+    def answers_solve_themselves(self) -> None:
+        """The right answer is right, however much it is padded."""
+        drawn = self._draw(1)
+        padded = np.pad(drawn.answer, ((0, 0), (0, 3)))
+        assert self._task.solved(drawn, drawn.answer).all(), "solved() refuses the example's own answer"
+        assert self._task.solved(drawn, padded).all(), "solved() refuses the example's own answer with padding"
+
+    def altered_answers_do_not(self) -> None:
+        """Where equality is the rule, another token, a missing one or one too many is wrong; so is nothing."""
+        drawn, task = self._draw(1), self._task
+        assert not task.solved(drawn, np.zeros_like(drawn.answer)).any(), "solved() accepts an empty answer"
+        if type(task).solved is not Task.solved:
+            return
+        other = drawn.answer.copy()
+        other[:, 0] = other[:, 0] % (len(task.symbols) - 1) + 1
+        width = (drawn.answer != 0).sum(axis=1)
+        short, long = drawn.answer.copy(), np.pad(drawn.answer, ((0, 0), (0, 1)))
+        rows = np.arange(len(drawn))
+        short[rows, width - 1], long[rows, width] = 0, 1
+        for answer, how in ((other, "with another token"), (short, "cut short"), (long, "with a token too many")):
+            assert not task.solved(drawn, answer).any(), f"solved() accepts an answer {how}"
+
+    def text_and_parse_are_inverse(self) -> None:
+        """What is written can be read back."""
+        drawn = self._draw(1)
+        for name in _TOKENS:
+            for row in getattr(drawn, name)[:20]:
+                text = self._task.text(row)
+                assert np.array_equal(self._task.parse(text), row[row != 0]), f"{name} {text!r} is read back as another"
+
+    def equal_problems_have_equal_solutions(self) -> None:
+        """The same prompt has the same chain, answer and key."""
+        drawn = self._draw(1)
+        solution = [drawn.chain, drawn.answer, self._task.key(drawn)]
+        _determines([drawn.difficulty[:, None], drawn.prompt], solution, "one prompt has two chains, answers or keys")
+
+    def the_chain_determines_the_answer(self) -> None:
+        """No two problems of one difficulty have the same chain and different answers."""
+        drawn = self._draw(1)
+        drawn = drawn.select((drawn.chain != 0).any(axis=1))
+        known = [drawn.difficulty[:, None], drawn.chain, drawn.chain_step * (drawn.chain != 0)]
+        _determines(known, [drawn.answer], "one chain has two answers")
+
+    def keys_depend_on_the_problem_alone(self) -> None:
+        """Not on the other problems of the batch, nor on how wide they make it, nor on the chain."""
+        drawn, task = self._draw(1), self._task
+        keys, home = task.key(drawn), task.split(drawn, 0)
+        assert keys.shape[:-1] == (len(drawn),), f"key has shape {keys.shape} for {len(drawn)} problems"
+        assert np.issubdtype(keys.dtype, np.integer), f"key holds {keys.dtype}, not integers"
+        assert np.array_equal(task.key(self._draw(1, chain=False)), keys), "key depends on the chain"
+        for level in np.unique(drawn.difficulty):
+            rows = drawn.difficulty == level
+            alone = _trimmed(drawn.select(rows))
+            assert _same_rows(task.key(alone), keys[rows]), "key depends on how wide the batch is"
+            assert np.array_equal(task.split(alone, 0), home[rows]), "split depends on how wide the batch is"
+
+    def splits_are_disjoint(self) -> None:
+        """train, val, guide and test never share a problem; nor do ood and ood_test, with any of the others."""
+        seen_in: dict[bytes, str] = {}
+        for split in SPLITS:
+            found = self._splits.finite_train() if split == "train" else self._splits.evaluation(split)
+            for key in _rows(self._task.key(found)):
+                before = seen_in.setdefault(key, split)
+                assert before == split, f"{before} and {split} share a problem"
+
+    def seen_is_inside_train(self) -> None:
+        """What is scored as seen was trained on, in a finite set and in a stream."""
+        task = self._task
+        trained = set(_rows(task.key(self._splits.finite_train())))
+        assert trained.issuperset(_rows(task.key(self._splits.evaluation("seen")))), "seen is not inside train"
+        stream = Splits(task, eval_size=20)
+        for name, examples in (("seen", stream.evaluation("seen")), ("the stream", stream.train_batch(3, 100))):
+            assert (task.split(examples, 0) == SPLITS.index("train")).all(), f"{name} leaves the train split"
+
+    @cached_property
+    def _task(self) -> Task:
+        return self._cls(**self._options)
+
+    @cached_property
+    def _splits(self) -> Splits:
+        levels = len(self._task.difficulties("train"))
+        return Splits(self._task, train_size=COUNT * levels, eval_size=COUNT)
+
+    @cached_property
+    def _asked(self) -> IntArray:
+        """Every difficulty, easy and hard ones mixed."""
+        levels = [*self._task.difficulties("train"), *self._task.difficulties("ood")]
+        few = sorted({levels[0], levels[len(levels) // 2], levels[-1], self._task.train_difficulty[1]})
+        return np.random.default_rng(0).permutation(np.repeat(few, COUNT))
+
+    def _draw(self, seed: int, *, chain: bool = True) -> Examples:
+        return self._task.sample(self._asked, np.random.default_rng(seed), chain=chain)
+
+
+def _is_a_file(module: Any) -> bool:
+    """Whether the registry made this module from a path."""
+    return str(module.__name__).startswith("factorexe_file_")
+
+
+def _same(one: Examples, other: Examples, what: str, names: tuple[str, ...]) -> None:
+    for name in names:
+        assert np.array_equal(getattr(one, name), getattr(other, name)), f"{what} differ in {name}"
+
+
+def _determines(known: list[IntArray], result: list[IntArray], message: str) -> None:
+    found: dict[bytes, bytes] = {}
+    for key, value in zip(_rows(np.concatenate(known, axis=1)), _rows(np.concatenate(result, axis=1)), strict=True):
+        assert found.setdefault(key, value) == value, message
+
+
+def _rows(array: IntArray) -> Iterator[bytes]:
+    """Each row as bytes, without the zeros at its end."""
+    for row in array:
+        filled = np.flatnonzero(row)
+        yield row[: filled[-1] + 1 if len(filled) else 0].astype(np.int64).tobytes()
+
+
+def _same_rows(one: IntArray, other: IntArray) -> bool:
+    return list(_rows(one)) == list(_rows(other))
+
+
+def _trimmed(examples: Examples) -> Examples:
+    """Without the columns that only padding fills."""
+    width = {name: int((getattr(examples, name) != 0).sum(axis=1).max(initial=0)) for name in _TOKENS}
+    return Examples(
+        prompt=examples.prompt[:, : width["prompt"]],
+        chain=examples.chain[:, : width["chain"]],
+        chain_step=examples.chain_step[:, : width["chain"]],
+        answer=examples.answer[:, : width["answer"]],
+        difficulty=examples.difficulty,
+        groups=examples.groups,
+    )

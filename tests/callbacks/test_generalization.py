@@ -1,0 +1,127 @@
+"""Events and best rows, by tables small enough to read."""
+
+import csv
+import io
+from types import SimpleNamespace
+
+import pytest
+
+from factorexe.callbacks.generalization import GeneralizationMonitor, as_csv, events
+from factorexe.scores import Rate, Score
+
+
+def table(**columns):
+    """Rows at steps 100, 200, ... with these solved rates."""
+    count = len(next(iter(columns.values())))
+    return [
+        {"step": 100 * (i + 1), **{f"solved/{split}": column[i] for split, column in columns.items()}}
+        for i in range(count)
+    ]
+
+
+def test_the_documented_table_gives_the_documented_events():
+    seen = [0.970, 0.991, 0.995, 0.999, 1.0, 1.0]
+    val = [0.930, 0.960, 0.985, 0.992, 0.995, 0.996]
+    rows = table(seen=seen, val=val, ood=[0.0] * 6)
+    assert events(rows) == {"t_mem": 200, "t_gen": 400, "t_ood": None, "delay": 200}
+
+
+@pytest.mark.parametrize(
+    ("solved", "reached"),
+    [
+        ([0.99, 0.99, 0.99], 100),  # the first of three, not the third
+        ([1.0, 1.0], None),  # two are not enough
+        ([1.0, 1.0, 0.98, 1.0, 1.0], None),  # interrupted
+        ([1.0, 1.0, 0.98, 1.0, 1.0, 1.0], 400),
+        ([0.5, 1.0, 1.0, 1.0, 0.0], 200),  # reached once is reached
+        ([1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0], 100),  # the first time counts
+        ([0.9899, 1.0, 1.0], None),
+        ([], None),
+    ],
+)
+def test_reached_is_the_first_of_three_consecutive_evaluations(solved, reached):
+    assert events(table(val=solved))["t_gen"] == reached
+
+
+def test_no_delay_without_both_ends():
+    assert events(table(seen=[1.0] * 3, val=[0.0] * 3))["delay"] is None
+    assert events(table(seen=[0.0] * 3, val=[1.0] * 3))["delay"] is None
+
+
+def test_generalizing_before_memorizing_is_a_negative_delay():
+    assert events(table(seen=[0.9, 1.0, 1.0, 1.0], val=[1.0] * 4))["delay"] == -100
+
+
+def test_a_split_that_is_not_scored_is_not_reached():
+    assert events(table(val=[1.0] * 3))["t_ood"] is None
+
+
+def test_a_column_that_appears_late_is_empty_before():
+    assert as_csv([{"step": 1, "a": 2.0}, {"step": 2, "a": 3.0, "b": 4.0}]) == "step,a,b\n1,2.0,\n2,3.0,4.0\n"
+
+
+def score(solved, loss):
+    interval = (0.0, 1.0)
+    return Score(solved, interval, 10, loss, 0.5, 7.0, {2: Rate(solved, interval, 10)})
+
+
+def evaluated(monitor, step, *, val, loss=1.0, seen=1.0):
+    trainer = SimpleNamespace(global_step=step, logger=None)
+    learner = SimpleNamespace(scores={"seen": score(seen, 0.25), "val": score(val, loss)})
+    monitor.on_validation_start(trainer, learner)
+    monitor.on_validation_end(trainer, learner)
+
+
+@pytest.fixture
+def monitor(tmp_path):
+    return GeneralizationMonitor(tmp_path / "metrics.csv", SimpleNamespace(latest=0.5), 64, started=0.0)
+
+
+def test_best_is_the_highest_val_solved_then_the_lowest_val_loss(monitor):
+    followed = []
+    for step, val, loss in [(1, 0.5, 2.0), (2, 0.4, 0.1), (3, 0.5, 1.0), (4, 0.5, 1.5), (5, 0.6, 9.0)]:
+        evaluated(monitor, step, val=val, loss=loss)
+        followed.append(monitor.rows[monitor.best]["step"])
+    assert followed == [1, 1, 3, 3, 5]
+
+
+def test_of_two_equal_evaluations_the_first_is_best(monitor):
+    evaluated(monitor, 1, val=0.5)
+    evaluated(monitor, 2, val=0.5)
+    assert monitor.best == 0
+    assert not monitor.is_best
+
+
+def test_a_row_holds_the_gaps_and_the_examples_seen(monitor):
+    evaluated(monitor, 3, val=0.75, loss=1.25, seen=1.0)
+    (row,) = monitor.rows
+    assert (row["step"], row["examples"]) == (3, 192)
+    assert (row["gap/solved"], row["gap/loss"]) == (0.25, 1.0)  # seen minus val, val minus seen
+    assert row["loss/train"] == 0.5
+    assert row["solved_by_difficulty/val/2"] == 0.75
+    assert row["compute/val"] == 7.0
+
+
+def test_the_file_holds_the_rows(monitor):
+    for step in (1, 2, 3):
+        evaluated(monitor, step, val=step / 4)
+    read = list(csv.DictReader(io.StringIO(monitor.file.read_text())))
+    assert [{name: float(value) for name, value in row.items()} for row in read] == monitor.rows
+
+
+def test_evaluating_the_same_step_again_replaces_its_row(monitor):
+    evaluated(monitor, 1, val=0.25)
+    evaluated(monitor, 2, val=0.5)
+    evaluated(monitor, 2, val=0.5)
+    assert [row["step"] for row in monitor.rows] == [1, 2]
+    assert monitor.best == 1
+
+
+def test_a_restored_monitor_goes_on_where_it_was(monitor, tmp_path):
+    evaluated(monitor, 1, val=0.75)
+    other = GeneralizationMonitor(tmp_path / "other.csv", SimpleNamespace(latest=0.5), 64, started=0.0)
+    other.load_state_dict(monitor.state_dict())
+    evaluated(other, 2, val=0.5)
+    assert [row["step"] for row in other.rows] == [1, 2]
+    assert other.best == 0
+    assert other.wall_time > monitor.wall_time

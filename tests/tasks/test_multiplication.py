@@ -1,0 +1,133 @@
+"""Multiplication against products done in the head and Python's integers."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from factorexe.tasks.digits import GLYPHS, carried, draw, residues, times
+from factorexe.tasks.multiplication import Multiplication
+
+
+def problems(task, count=20, seed=0):
+    """Prompt, chain and answer of ``count`` training problems, as text."""
+    drawn = task.sample(np.full(count, task.digits), np.random.default_rng(seed))
+    for row in range(len(drawn)):
+        yield tuple(task.text(tokens[row]) for tokens in (drawn.prompt, drawn.chain, drawn.answer))
+
+
+def digits_of(value, base, width):
+    """Least significant first (1, width)."""
+    return np.array([[value // base**place % base for place in range(width)]])
+
+
+def integer(digits, base):
+    value = 0
+    for digit in reversed(digits):
+        value = value * base + int(digit)
+    return value
+
+
+def worked(task, first, second):
+    """How the task writes one product: chain and answer."""
+    operands = [np.array([[GLYPHS.index(glyph) for glyph in reversed(text)]]) for text in (first, second)]
+    chain, _, answer = task._worked(*operands)
+    return task.text(chain[0]), task.text(task._written(answer)[0])
+
+
+def test_123_times_456_by_long_multiplication():
+    assert worked(Multiplication(), "123", "456") == ("+8370+5160>88860+2940>880650", "880650")
+    assert worked(Multiplication(digit_order="plain"), "123", "456") == ("+0738+0615>06888+0492>056088", "056088")
+
+
+def test_12_times_3_is_one_partial_product():
+    assert worked(Multiplication(digits=2, second_digits=1), "12", "3") == ("+630", "630")
+
+
+def test_99_times_99_carries_everywhere():
+    assert worked(Multiplication(digits=2, digit_order="plain"), "99", "99") == ("+891+891>9801", "9801")
+
+
+def test_in_base_16_f_times_f_is_e1():
+    assert worked(Multiplication(digits=1, base=16, digit_order="plain"), "f", "f") == ("+e1", "e1")
+
+
+def test_steps_of_a_chain_are_the_digits_of_the_second_number():
+    drawn = Multiplication(digits=2).sample(np.array([2]), np.random.default_rng(0))
+    assert drawn.chain_step.tolist() == [[0] * 4 + [1] * 9]  # +ppp, then +ppp>ssss s
+
+
+@pytest.mark.parametrize("digits", [3, 40, 2000])
+def test_products_are_those_of_integers(digits):
+    rng = np.random.default_rng(digits)
+    first, second = draw(2, digits, 10, rng), draw(2, digits, 10, rng)
+    for a, b, product in zip(first, second, times(first, second, 10), strict=True):
+        assert integer(product, 10) == integer(a, 10) * integer(b, 10)
+
+
+@pytest.mark.parametrize("order", ["reversed", "plain"])
+def test_a_product_of_2000_digits_is_written_exactly(order):
+    task = Multiplication(digits=2000, digit_order=order)
+    drawn = task.sample(np.array([2000]), np.random.default_rng(0), chain=False)
+    cut = int((drawn.prompt[0] == task.symbols.index("*")).argmax())
+    first, second = drawn.prompt[0, :cut][::-1] - 1, drawn.prompt[0, cut + 1 :][::-1] - 1
+    answer = drawn.answer[0] if order == "reversed" else drawn.answer[0, ::-1]
+    assert integer(answer - 1, 10) == integer(first, 10) * integer(second, 10)
+
+
+@given(
+    base=st.integers(2, 36),
+    digits=st.integers(1, 6),
+    second_digits=st.integers(1, 6) | st.none(),
+    order=st.sampled_from(["reversed", "plain"]),
+    seed=st.integers(0, 99),
+)
+def test_every_line_of_the_chain_is_right(base, digits, second_digits, order, seed):
+    task = Multiplication(base=base, digits=digits, second_digits=second_digits, digit_order=order)
+    for prompt, chain, answer in problems(task, count=3, seed=seed):
+        first, second = (int(factor, base) for factor in prompt.split("*"))
+        total = 0
+        for place, line in enumerate(chain.removeprefix("+").split("+")):
+            partial, *running = [int(text[::-1] if order == "reversed" else text, base) for text in line.split(">")]
+            assert partial == first * (second // base**place % base)
+            total += partial * base**place
+            assert running == ([total] if place else [])
+        assert total == first * second == int(answer[::-1] if order == "reversed" else answer, base)
+        assert len(answer) == digits + (second_digits or digits)
+
+
+def test_columns_are_carried_as_by_hand():
+    assert carried(np.array([[18, 18, 0]]), 10).tolist() == [[8, 9, 1]]  # 18 + 180 = 198
+
+
+@given(value=st.integers(0, 10**30), bases=st.tuples(st.integers(2, 36), st.integers(2, 36)))
+def test_residues_are_the_same_in_every_base(value, bases):
+    one, other = (residues(digits_of(value, base, 101), base) for base in bases)
+    assert one.tolist() == other.tolist()
+
+
+def test_key_is_independent_of_base_order_of_digits_and_order_of_operands():
+    ten, two = Multiplication(digits=2), Multiplication(digits=4, base=2, digit_order="plain")
+    assert key(ten, "12*10") == key(ten, "10*12") == key(two, "1100*1010") == key(two, "1010*1100")
+    assert key(ten, "12*10") != key(ten, "15*08")  # 120 both, and still two problems
+
+
+def test_key_of_a_long_number_ignores_only_order():
+    task = Multiplication(digits=40, second_digits=3)
+    long = "7" * 40
+    swapped = Multiplication(digits=3, second_digits=40)
+    assert key(task, f"{long}*123") == key(swapped, f"123*{long}")
+    assert key(task, f"{long}*123") != key(task, f"{long[:-1]}8*123")
+
+
+def test_operands_are_drawn_uniformly_among_numbers_of_that_many_digits():
+    drawn = Multiplication(digits=1, base=4).sample(np.full(16_000, 1), np.random.default_rng(0))
+    counts = np.bincount((drawn.prompt[:, 0] - 1) * 4 + drawn.prompt[:, 2] - 1, minlength=16)
+    assert abs(counts - 1000).max() < 5 * np.sqrt(1000)
+
+
+def key(task, text):
+    drawn = task.sample(np.array([1]), np.random.default_rng(0))
+    return task.key(dataclasses.replace(drawn, prompt=task.parse(text)[None])).tolist()

@@ -1,0 +1,143 @@
+"""Decoding, with a model that counts down: after token k it writes k - 1, and 1 ends a row."""
+
+import numpy as np
+import pytest
+import torch
+
+from factorexe.generation import best_token, generate
+from factorexe.layout import Batch, SequenceLayout
+from factorexe.models.base import Model, Output
+from factorexe.models.transformer import TransformerConfig
+from factorexe.tasks.addition import Addition
+from factorexe.tasks.base import Examples
+
+END = 1
+
+
+class Countdown(Model):
+    """Likes padding best, then one less than the token it has just read.  Every position costs 3."""
+
+    def __init__(self):
+        super().__init__()
+        self.batches = []
+
+    def forward(self, tokens, **_):
+        self.batches.append(len(tokens))
+        logits = torch.zeros(*tokens.shape, 12)
+        logits.scatter_(-1, (tokens - 1).clamp_min(0).unsqueeze(-1), 5.0)
+        logits[..., 0] = 10.0
+        one = torch.ones(tokens.shape)
+        return Output(logits.unsqueeze(0), one.unsqueeze(0), 3 * one, 0 * one, torch.zeros(()))
+
+    def readout(self, states):
+        return states
+
+
+def prompts(*rows):
+    """Right-aligned prompts."""
+    width = max(map(len, rows))
+    tokens = torch.tensor([[0] * (width - len(row)) + list(row) for row in rows])
+    none = np.zeros((len(rows), 0), dtype=np.int64)
+    examples = Examples(none, none, none, none, np.zeros(len(rows), dtype=np.int64))
+    given = torch.tensor([len(row) for row in rows])
+    positions = (torch.arange(width) - (width - given)[:, None]).clamp_min(0)
+    return Batch(tokens, given, examples, positions=positions)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_every_row_is_written_to_its_end_and_padded_after_it(cached):
+    found = generate(Countdown(), prompts([2], [3], [9], [5]), limit=10, end=END, cached=cached)
+    assert found.tokens.tolist() == [
+        [1, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+        [2, 1, 0, 0, 0, 0, 0, 0, 0, 0],
+        [8, 7, 6, 5, 4, 3, 2, 1, 0, 0],
+        [4, 3, 2, 1, 0, 0, 0, 0, 0, 0],
+    ]
+
+
+def test_rows_that_have_ended_leave_once_they_are_half_of_the_batch():
+    model = Countdown()
+    generate(model, prompts([2], [3], [9], [9]), limit=10, end=END)
+    # the first row ends at once, one of four: all go on; then the second, two of four: they leave
+    assert model.batches == [4, 4, 2, 2, 2, 2, 2, 2]
+
+
+def test_generation_stops_at_the_limit():
+    model = Countdown()
+    found = generate(model, prompts([9], [2]), limit=3, end=END)
+    assert found.tokens.tolist() == [[8, 7, 6], [1, 0, 0]]
+    assert len(model.batches) == 3  # the prompt and two tokens; the third is never processed
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_compute_counts_the_prompt_and_every_token_that_was_processed_but_no_padding(cached):
+    found = generate(Countdown(), prompts([7, 7, 7, 2], [4], [9, 9]), limit=5, end=END, cached=cached)
+    # 4 + 0, 1 + 2 and 2 + 4 positions of 3 each: what is written last is not processed
+    assert found.compute.tolist() == [12.0, 9.0, 18.0]
+
+
+def test_padding_is_never_generated():
+    model = Countdown()
+    found = generate(model, prompts([6], [6]), limit=3, end=END)
+    assert found.tokens.tolist() == [[5, 4, 3], [5, 4, 3]]
+
+
+def test_a_single_row_is_decoded():
+    assert generate(Countdown(), prompts([3]), limit=4, end=END).tokens.tolist() == [[2, 1, 0, 0]]
+
+
+class Readable(Model):
+    def readout(self, states):
+        return states
+
+
+def mixture(first, weight):
+    """Two states at one position: probabilities of tokens 0 to 3, and the weight of the first."""
+    second = [0.05, 0.05, 0.8, 0.1]
+    states = torch.tensor([[[first]], [[second]]]).log()
+    shares = torch.tensor([[[weight]], [[1 - weight]]])
+    zero = torch.zeros(1, 1)
+    return Output(states, shares, zero, zero, torch.zeros(()))
+
+
+def test_a_weighted_mixture_picks_its_own_likeliest_token():
+    first = [0.05, 0.5, 0.4, 0.05]
+    # token 1: 0.6 x 0.5 + 0.4 x 0.05 = 0.32; token 2: 0.6 x 0.4 + 0.4 x 0.8 = 0.56
+    assert best_token(Readable(), mixture(first, 0.6)).tolist() == [2]
+    assert best_token(Readable(), mixture(first, 1.0)).tolist() == [1]
+
+
+def test_probabilities_are_mixed_not_logits():
+    # token 2: 0.5 x 0.001 + 0.4 = 0.4005 beats token 1's 0.5 x 0.7 + 0.025 = 0.375; geometrically token 1 leads
+    assert best_token(Readable(), mixture([0.049, 0.7, 0.001, 0.25], 0.5)).tolist() == [2]
+
+
+@pytest.mark.parametrize("prompt", ["causal", "bidirectional"])
+@pytest.mark.parametrize("positions", ["rotary", "learned", "none"])
+def test_cached_decoding_writes_the_same_tokens_as_uncached(positions, prompt):
+    task = Addition(digits=4, min_digits=1)
+    layout = SequenceLayout(task, chain=True)
+    torch.manual_seed(0)
+    config = TransformerConfig(layers=2, width=16, heads=2, positions=positions, prompt=prompt)
+    model = config.build(layout.vocabulary, layout.max_length).double().eval()
+    with torch.no_grad():
+        model.embedding.weight.mul_(50)
+    examples = task.sample(np.array([1, 4, 2, 3, 1, 4]), np.random.default_rng(0))
+    batch = layout.prompts(examples)
+    ways = [generate(model, batch, limit=20, end=layout.end_mark, cached=cached) for cached in (True, False)]
+    assert len(torch.unique(ways[0].tokens)) > 3  # the model says something
+    assert torch.equal(ways[0].tokens, ways[1].tokens)
+    assert torch.equal(ways[0].compute, ways[1].compute)
+
+
+def test_a_row_is_decoded_as_if_it_were_alone():
+    task = Addition(digits=4, min_digits=1)
+    layout = SequenceLayout(task, chain=False)
+    torch.manual_seed(1)
+    model = TransformerConfig(layers=2, width=16, heads=2).build(layout.vocabulary, layout.max_length).double().eval()
+    examples = task.sample(np.array([1, 4, 2]), np.random.default_rng(0))
+    together = generate(model, layout.prompts(examples), limit=6, end=layout.end_mark)
+    for row in range(3):
+        alone = generate(model, layout.prompts(examples.select([row])), limit=6, end=layout.end_mark)
+        assert torch.equal(alone.tokens[0], together.tokens[row])
+        assert alone.compute[0] == together.compute[row]
