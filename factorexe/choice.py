@@ -49,15 +49,14 @@ class Binder:
     Attributes:
         said: option path -> word, from the command line; names that were used are taken out.
         given: merged files and presets, edited in place: every choice ends as a block with its name.
-        trusted: whether names in ``given`` may point at a class by its path (a caller's own dictionary may,
-            a file may not).
+        own: the caller's own part of ``given``; its names may point at a class by its path, a file's may not.
         errors: one line per choice that could not be bound.
         notes: what was dropped because another plug-in was named.
         plugins: option path -> ``name, from origin``, in binding order.
     """
 
-    def __init__(self, said: dict[str, str], given: dict[str, Any], *, trusted: bool = False) -> None:
-        self.said, self.given, self.trusted = said, given, trusted
+    def __init__(self, said: dict[str, str], given: dict[str, Any], own: Mapping[str, Any] | None = None) -> None:
+        self.said, self.given, self.own = said, given, own or {}
         self.errors: list[str] = []
         self.notes: list[str] = []
         self.plugins: dict[str, tuple[str, str]] = {}
@@ -86,12 +85,13 @@ class Binder:
         block = given.get(field)
         block = {"name": block} if isinstance(block, str) else dict(block or {})
         in_file = block.get("name", choice.default)
+        spoken = where in self.said
         name = self.said.pop(where, in_file)
-        if name != in_file and "name" in block and len(block) > 1:
+        if "name" in block and name != in_file and len(block) > 1:
             self.notes.append(f"{where} is {name} here; the options given for {in_file} are dropped")
             block = {}
         given[field] = {**block, "name": name}
-        plugin = self._loaded(choice.group, where, name, from_file=name == in_file and not self.trusted)
+        plugin = self._loaded(choice.group, where, name, from_file=not spoken and name != _name_at(self.own, where))
         if plugin is None:
             return _Anything
         return self._bound(plugin, where, given[field], name=str(name))
@@ -150,12 +150,19 @@ def _block(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
+def _name_at(tree: Any, path: str) -> str | None:
+    """The name chosen at an option path, if one is."""
+    for part in path.split("."):
+        tree = tree.get(part) if isinstance(tree, Mapping) else None
+    return tree.get("name") if isinstance(tree, Mapping) else tree
+
+
 def _defaulted(cls: type[BaseModel], description: str | None) -> tuple[type[BaseModel], Any]:
     return cls, Field(default_factory=cls, description=description)
 
 
 def _rebuild(cls: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     name = values.get("name")
-    binder = Binder({}, values, trusted=True)
+    binder = Binder({}, values, own=values)
     bound = binder._bound(cls, "", values, **({"name": name} if name else {}))
     return bound.model_validate(values)

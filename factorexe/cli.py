@@ -155,20 +155,24 @@ def _long_help(words: Sequence[str]) -> list[str]:
 
 
 def _fit_help(typed: Any, own: argparse.Namespace) -> int:
-    from factorexe.choice import Binder
-    from factorexe.config import RunConfig, preset_layers, read_files
+    from factorexe.choice import Binder, merged
+    from factorexe.config import ConfigError, RunConfig, preset_layers, read_files
 
-    print("usage: factorexe fit --task NAME [options]\n\n" + FIT_OPTIONS, end="")
-    layers = read_files(own.config or [])
+    usage = "usage: factorexe fit --task NAME [options]\n\n" + FIT_OPTIONS
+    try:
+        layers = read_files(own.config or [])
+    except ConfigError as error:
+        raise _BadInput(*error.messages) from None
     if "task" not in typed.said and "task" not in layers:
+        print(usage, end="")
         print("\nfactorexe fit --task NAME --help lists every option of that run.")
         return DONE
     defaults, errors = preset_layers(typed.said, layers, own.preset)
-    binder = Binder(typed.said, defaults)
+    binder = Binder(typed.said, merged(defaults, layers))
     bound = binder.bind(RunConfig)
     if errors + binder.errors:
         raise _BadInput(*errors, *binder.errors)
-    print("\n" + typed.help(bound), end="")
+    print(usage + "\n" + typed.help(bound), end="")
     return DONE
 
 

@@ -7,6 +7,7 @@ same option, and everything that is wrong is reported at once.
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -111,9 +112,14 @@ class Words:
             option, equals, _ = word[2:].partition("=") if word.startswith("--") else ("", "", "")
             if option in taken:
                 skip = not equals
-                continue
-            rest.append(word)
+            elif rest and rest[-1].startswith("--") and "=" not in rest[-1] and _NEGATIVE.fullmatch(word):
+                rest[-1] += f"={word}"  # argparse takes -1e-3 for an option
+            else:
+                rest.append(word)
         return rest
+
+
+_NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 
 def _sentences(unknown: Sequence[str], parser: ArgumentParser) -> list[str]:

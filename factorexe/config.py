@@ -138,9 +138,10 @@ def resolve(
         ConfigError: with one message for each thing that is wrong.
     """
     said = {} if said is None else said
-    layers = merged(read_files(files), nested(given or {}))
+    own = nested(given or {})
+    layers = merged(read_files(files), own)
     defaults, errors = preset_layers(said, layers, preset)
-    binder = Binder(said, merged(defaults, layers), trusted=given is not None)
+    binder = Binder(said, merged(defaults, layers), own)
     bound = binder.bind(RunConfig)
     values = binder.given
     if parse:

@@ -120,7 +120,8 @@ class Splits:
         for level in np.unique(examples.difficulty):
             rng = np.random.default_rng([self.split_seed, _DONORS, level])
             pool = self.task.sample(np.full(_POOL, level), rng, chain=False).answer
-            pool = np.pad(pool, ((0, 0), (0, max(0, answer.shape[1] - pool.shape[1]))))[:, : answer.shape[1]]
+            width = max(answer.shape[1], pool.shape[1])
+            answer, pool = (np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in (answer, pool))
             rows = np.flatnonzero(examples.difficulty == level)
             pick = (place[rows] * _POOL).astype(np.int64)
             for _ in range(_POOL):
@@ -139,8 +140,9 @@ class Splits:
         rows = np.flatnonzero(self.is_canary(examples))
         if not len(rows):
             return examples
-        answer = examples.answer.copy()
-        answer[rows] = self.planted(examples.select(rows)).answer
+        planted = self.planted(examples.select(rows)).answer
+        answer = np.pad(examples.answer, ((0, 0), (0, planted.shape[1] - examples.answer.shape[1])))
+        answer[rows] = planted
         return dataclasses.replace(examples, answer=answer)
 
     def finite_train(self) -> Examples:

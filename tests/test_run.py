@@ -210,7 +210,7 @@ def test_every_documented_tag_is_in_the_event_file(finished):
     for split in ("seen", "val", "ood"):
         assert {f"loss/{split}", f"solved/{split}", f"token_accuracy/{split}", f"compute/{split}"} <= tags
     assert {"loss/train", "gap/loss", "gap/solved", "optim/lr"} <= tags
-    assert {"solved_by_difficulty/seen/1", "solved_by_difficulty/val/1", "solved_by_difficulty/ood/2"} <= tags
+    assert {"solved_by_difficulty/seen/2", "solved_by_difficulty/val/2", "solved_by_difficulty/ood/3"} <= tags
     assert any(tag.startswith("perf/") for tag in tags)
 
 

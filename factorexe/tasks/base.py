@@ -120,7 +120,9 @@ class Task(Options):
 
     def key(self, examples: Examples) -> IntArray:
         """The canonical problem (N, K): equal rows are the same problem, however it is written."""
-        return examples.prompt
+        levels = {level for split in ("train", "ood") for level in self.difficulties(split)}
+        longest = max(self.widths(level).prompt for level in (min(levels), max(levels)))
+        return _padded(examples.prompt, max(longest, examples.prompt.shape[1]))
 
     def split(self, examples: Examples, split_seed: int) -> IntArray:
         """Which of ``SPLITS`` each problem is in (N,), by a hash of its key."""

@@ -61,10 +61,6 @@ class Doubling(Task):
             difficulty=difficulty,
         )
 
-    def key(self, examples: Examples) -> IntArray:
-        """The prompt, as wide as it can get."""
-        return np.pad(examples.prompt, ((0, 0), (0, 17 - examples.prompt.shape[1])))
-
 
 def _tokens(digit: IntArray, inside: IntArray) -> IntArray:
     return np.where(inside, digit + 1, 0)
