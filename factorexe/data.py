@@ -13,7 +13,7 @@ offers the same ``batch``, ``evaluated``, ``evaluation_batches``, ``solved`` and
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import lightning.pytorch as lightning
@@ -82,12 +82,14 @@ class TaskDataModule(lightning.LightningDataModule):
         """(B,) whether each generated answer is right."""
         return torch.from_numpy(self.task.solved(batch.examples, self.layout.answers(generated.tokens)))
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> Iterable[Batch]:
         """The endless stream, from the batch the run has reached."""
         start = 0
         if self.trainer is not None:
             start = self.trainer.global_step * self.trainer.accumulate_grad_batches
         workers = self.options.num_workers
+        if not workers:
+            return _Stream(self, start)  # without processes a loader only adds time
         return DataLoader(_Stream(self, start), batch_size=None, num_workers=workers, persistent_workers=workers > 0)
 
     def val_dataloader(self) -> Sequence[DataLoader[Batch]]:

@@ -44,6 +44,8 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
         """The batch with its tensors on ``device``."""
+        if self.tokens.device == torch.device(device):
+            return self
         moved: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()
         }

@@ -19,6 +19,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import torch
 from lightning.pytorch.plugins.environments import LightningEnvironment  # type: ignore[attr-defined]
+from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 
 from factorexe.callbacks.checkpoints import Checkpoints, Stop
@@ -85,7 +86,18 @@ def _trainer(run: Any, callbacks: list[lightning.Callback], logger: EventLogger)
         num_sanity_val_steps=0,
         inference_mode=False,  # tensors made in evaluation may be used in training
         use_distributed_sampler=False,
+        profiler=_Unwatched(),
     )
+
+
+class _Unwatched(PassThroughProfiler):
+    """Measures nothing, in no time: Lightning opens some fifty of these contexts in a step."""
+
+    _nothing = contextlib.nullcontext()
+
+    def profile(self, action_name: str) -> Any:
+        """One context for all."""
+        return self._nothing
 
 
 def _latest_checkpoint(run: Any, say: Any) -> tuple[Path | None, int]:
