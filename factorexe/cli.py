@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 the reader is gone; nothing may be flushed at exit
         return FAILED
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO):
             raise
         print(f"{verb}: error: {error.strerror}: {error.filename or 'writing failed'}", file=sys.stderr)
         print("what was saved before is intact; retype the command to go on", file=sys.stderr)
