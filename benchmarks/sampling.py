@@ -19,6 +19,7 @@ import time
 from typing import Any
 
 import numpy as np
+from quiet import warn_if_busy
 from step_overhead import fitted
 
 from factorexe.config import resolve
@@ -75,4 +76,5 @@ def main(repetitions: int) -> None:
 
 
 if __name__ == "__main__":
+    warn_if_busy()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)

@@ -17,6 +17,8 @@ import subprocess
 import sys
 import time
 
+from quiet import warn_if_busy
+
 LIGHT, HEAVY = "import pydantic_settings, numpy", "import torch"
 COMMANDS = {
     "--help": (LIGHT, 4.0, "torch"),
@@ -63,4 +65,5 @@ def main(repetitions: int) -> None:
 
 
 if __name__ == "__main__":
+    warn_if_busy()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 9)

@@ -26,6 +26,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from quiet import warn_if_busy
 
 from factorexe.callbacks.checkpoints import Stop
 from factorexe.config import resolve
@@ -116,4 +117,5 @@ def main(repetitions: int) -> None:
 
 
 if __name__ == "__main__":
+    warn_if_busy()
     main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)

@@ -130,11 +130,6 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
-def well_named(name: str) -> bool:
-    """Whether ``name`` is kebab-case, as names in entry points should be."""
-    return re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name) is not None
-
-
 def _normalized(distribution: str) -> str:
     return re.sub(r"[-_.]+", "-", distribution).lower()
 

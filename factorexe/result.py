@@ -127,7 +127,7 @@ def _event_line(result: dict[str, Any]) -> str:
 
 def _cost_table(result: dict[str, Any]) -> str:
     share = result["evaluation_time_s"] / max(result["wall_time_s"], 1e-9)
-    compute = result["compute_per_problem"]["val"]
+    compute, majority = result["compute_per_problem"]["val"], result["baselines"]["majority"]
     rows = [
         ["steps", f"{result['steps']:,}"],
         ["parameters", f"{result['parameters']:,}"],
@@ -137,7 +137,7 @@ def _cost_table(result: dict[str, Any]) -> str:
             f"{result['train_multiply_adds']:.3g} multiply-adds, {result['examples_per_s']:,.0f} examples/s",
         ],
         ["wall time", f"{result['wall_time_s']:.1f} s, {100 * share:.0f} % of it evaluation"],
-        ["majority baseline on val", f"{result['baselines']['majority'] or 0:.3f}"],
+        ["majority baseline on val", "-" if majority is None else f"{majority:.3f}"],
     ]
     return tabulate(rows, tablefmt="plain")
 

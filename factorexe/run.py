@@ -152,8 +152,7 @@ def fit(
     built = None
     if force or not run.directory.record.exists():
         built = build(resolved.config)
-        if hasattr(built.data, "splits"):
-            _check(built.data.splits, resolved.config, say)
+        _check(built.data, resolved.config, say)
     _refuse_missing_device(resolved.config.trainer.accelerator)
     _refuse_unwritable(Path(runs))
     if force:
@@ -228,10 +227,15 @@ def load(path: str | Path, *, said: dict[str, str] | None = None) -> Run:
     return Run(Path(path), resolved)
 
 
-def _check(splits: Any, config: Any, say: Say) -> None:
+def _check(data: Any, config: Any, say: Say) -> None:
     """Refuse a family too small for its splits; say where one is smaller than was asked for."""
     from factorexe.splits import SplitError
 
+    splits = getattr(data, "splits", None)
+    if splits is None:
+        if "val" not in data.evaluated:
+            raise ConfigError(f"task: {type(data).__name__} has no val problems, without which a run cannot be judged")
+        return
     try:
         splits.check()
     except SplitError as error:

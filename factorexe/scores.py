@@ -70,7 +70,7 @@ class SplitScore(Metric):
         width = self.counts.shape[1]
         self.counts[0] += torch.bincount(place[solved.to(place.device)], minlength=width)
         self.counts[1] += torch.bincount(place, minlength=width)
-        self.sums += sums.to(self.sums)
+        self.sums += sums.cpu().to(self.sums)
 
     def compute(self) -> Score:
         """The split's score so far."""

@@ -27,7 +27,8 @@ def described(name: str, cls: type[BaseModel], origin: str) -> str:
         for field, info in cls.model_fields.items()
     ]
     presets = ", ".join(getattr(cls, "presets", {})) or "none"
-    table = tabulate(rows, ["option", "type", "default", ""], disable_numparse=True, maxcolwidths=[None, 34, None, 70])
+    head = ["option", "type", "default", ""]
+    table = tabulate(rows, head, disable_numparse=True, maxcolwidths=[None, 34, None, 70]) if rows else "no options"
     return f"{name} (from {origin}): {first}\npresets: {presets}\n\n{table}"
 
 

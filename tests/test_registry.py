@@ -1,10 +1,11 @@
 """Names of plug-ins: listed without importing, loaded one at a time, refused with reasons."""
 
+import re
 import sys
 
 import pytest
 
-from factorexe.registry import PluginError, Registry, suggestion, well_named
+from factorexe.registry import PluginError, Registry, suggestion
 
 TASK = """
     from factorexe.tasks.addition import Addition
@@ -130,13 +131,8 @@ def test_a_class_path_that_leads_nowhere_is_refused_by_name(name):
         Registry("tasks").get(name)
 
 
-def test_names_are_kebab_case():
-    assert well_named("universal-transformer")
-    assert not any(map(well_named, ("Universal", "universal_transformer", "-x", "x--y", "")))
-
-
 @pytest.mark.parametrize("group", ["tasks", "models", "objectives", "optimizers"])
 def test_our_own_names_are_kebab_case_and_load(group):
     for name in Registry(group).names():
-        assert well_named(name)
+        assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
         assert Registry(group).get(name).cls.__doc__

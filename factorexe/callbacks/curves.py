@@ -64,7 +64,7 @@ class TrainingCurve(lightning.Callback):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from there."""
-        self._sum = torch.tensor(state_dict["sum"], dtype=torch.float64)
+        self._sum = torch.tensor(state_dict["sum"])
         self._count, self.latest = state_dict["count"], state_dict["latest"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
@@ -83,7 +83,7 @@ class TrainingCurve(lightning.Callback):
     ) -> None:
         """Adds up the loss; logs a point when one is due."""
         loss = outputs["loss"].detach()
-        self._sum = loss.double() if self._sum is None else self._sum.to(loss.device) + loss
+        self._sum = loss.float() if self._sum is None else self._sum.to(loss.device) + loss
         self._count += 1
         step = trainer.global_step
         if not self._due(trainer, step, batch_idx + 1):

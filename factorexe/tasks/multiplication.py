@@ -29,8 +29,31 @@ class Multiplication(Arithmetic):
     second_digits: int | None = Field(None, ge=1, le=MOST_DIGITS)
     """Digits of the second number; as many as the first if not given."""
 
+    # How the defaults were found (2 cores, fp32; solved by greedy decoding):
+    #   rotary positions, 4 heads, no dropout   a seed either finds the rule early or memorizes for good: with 2,000 to
+    #                                           6,000 problems val ended anywhere from 0.85 to 1.00
+    #   learned positions                       numbers have fixed widths, so where a digit stands says which it is;
+    #                                           steps to memorize fell from about 1,250 to about 700
+    #   8 heads                                 each output digit needs four or more others at once; every seed finds
+    #                                           the rule: with 1,500 problems val was 0.99 at step 1,000
+    #   dropout 0.1                             keeps gradients alive once seen is solved, so val goes on rising
+    #                                           (without it, and 2,000 problems, val stayed at 0.97)
+    #   weight decay 0.3 to 1.0                 slower and worse; 0.1 kept
+    #   batch 128, 3e-3                         the same noise as batch 64 at 2e-3, smoother, and evaluation costs less
+    # DEFAULTRUNS
     presets: ClassVar = {
-        "default": {"objective": "chain", "data.train_size": 2500, "trainer.max_steps": 2500},
+        "default": {
+            "objective": "chain",
+            "model": "transformer",
+            "model.positions": "learned",
+            "model.heads": 8,
+            "model.dropout": 0.1,
+            "data.train_size": 2000,
+            "data.batch_size": 128,
+            "optim.optimizer.lr": 3e-3,
+            "trainer.max_steps": 1250,
+            "trainer.val_check_interval": 125,
+        },
         "tiny": TINY,
     }
 
