@@ -1,8 +1,8 @@
-"""Draw solved rates and losses of one run over its steps, with the event steps marked, as the README shows them.
+"""Draw what one run does not solve, and its losses, over its steps, with the event steps marked: the README's figure.
 
     python examples/curve.py runs/multiplication/transformer/<id> docs/multiplication.png
 
-You should see seen reach 1.0 first (t_mem), val follow (t_gen), and ood stay where it honestly is.
+You should see seen fall to 1 % wrong first (t_mem), val follow (t_gen), and ood stay where it honestly is.
 """
 
 from __future__ import annotations
@@ -34,24 +34,28 @@ def read(run: Path) -> tuple[list[dict[str, float]], dict]:
 
 
 def draw(run: Path, target: Path) -> None:
-    """One figure: solved on the left, loss on the right."""
+    """One figure: what is not solved on the left, loss on the right; both on log scales."""
     rows, result = read(run)
     steps = [row["step"] for row in rows]
     plt.rcParams.update({"font.size": 12, "axes.spines.top": False, "axes.spines.right": False})
-    figure, (solved, loss) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (wrong, loss) = plt.subplots(1, 2, figsize=(11, 4.4), layout="constrained")
     for split, (colour, line, label) in STYLE.items():
-        if f"solved/{split}" in rows[0]:
-            solved.plot(steps, [row[f"solved/{split}"] for row in rows], line, color=colour, lw=2.2, label=label)
+        if result["solved"][split]:
+            least = 0.5 / result["solved"][split]["n"]  # where nothing is wrong: half a problem
+            shares = [max(1 - row[f"solved/{split}"], least) for row in rows]
+            wrong.plot(steps, shares, line, color=colour, lw=2.2, label=label)
             loss.plot(steps, [row[f"loss/{split}"] for row in rows], line, color=colour, lw=2.2)
+    wrong.axhline(0.01, color="0.6", lw=1)
+    wrong.annotate("1 % wrong", (steps[0], 0.011), color="0.4", fontsize=10)
     for event, split in EVENTS.items():
         step = result["events"][event]
         if step is not None:
-            height = {"t_mem": 0.34, "t_gen": 0.22, "t_ood": 0.10}[event]
-            solved.axvline(step, color=STYLE[split][0], lw=1, alpha=0.6)
-            solved.annotate(f" {event} = {step}", (step, height), color=STYLE[split][0])
-    solved.set(title="solved", xlabel="step", ylim=(-0.03, 1.03))
+            height = {"t_mem": 0.25, "t_gen": 0.12, "t_ood": 0.06}[event]
+            wrong.axvline(step, color=STYLE[split][0], lw=1, alpha=0.6)
+            wrong.annotate(f" {event} = {step}", (step, height), color=STYLE[split][0])
+    wrong.set(title="share of problems not solved", xlabel="step", yscale="log")
     loss.set(title="loss per supervised token", xlabel="step", yscale="log")
-    solved.legend(frameon=False, loc="center left", bbox_to_anchor=(0.0, 0.62), fontsize=10)
+    figure.legend(frameon=False, loc="outside lower center", ncols=3, fontsize=11)
     figure.savefig(target, dpi=110)
 
 

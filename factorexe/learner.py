@@ -1,7 +1,7 @@
 """The one LightningModule: model + objective + what turns gradients into updates.
 
 Training runs under Lightning's automatic optimization, so clipping, accumulation and mixed precision are
-Lightning's.  Gradients are taken in ``backward``, per micro-loss that ``training_step`` kept; everything
+Lightning's.  Gradients are taken in ``backward``, the one place where they come into being; everything
 random in a step comes from the default generator, which is seeded from (seed, step, micro-batch) first, so a
 resumed run draws what the uninterrupted one drew.
 """
@@ -48,7 +48,6 @@ class Learner(lightning.LightningModule):
         self.optim, self.seed = optim, seed
         self.scores: dict[str, Score] = {}  # of the latest evaluation, by split
         self._metrics: list[SplitScore] = []
-        self._losses: list[Tensor] = []  # micro-losses of the batch at hand
         self._trained = [p for p in self.parameters() if p.requires_grad]  # kept: finding them takes 0.1 ms
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -63,15 +62,11 @@ class Learner(lightning.LightningModule):
         """The mean loss over supervised tokens."""
         prepared = self.objective.prepare(self.model, batch, self.global_step, self._seeded(index))
         loss = self.objective.loss(self.model, prepared)
-        self._losses.append(loss.total / loss.weight)
-        return {"loss": self._losses[0]}
+        return {"loss": loss.total / loss.weight}
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Adds the gradient of every micro-loss, scaled as Lightning scaled the whole, to ``p.grad``."""
-        shares = torch.autograd.grad(loss, self._losses)
-        for micro, share in zip(self._losses, shares, strict=True):
-            _add(self._trained, torch.autograd.grad(micro, self._trained, share, allow_unused=True))
-        self._losses.clear()
+        """Adds the gradient of the loss, scaled by Lightning for accumulation, to ``p.grad``."""
+        _add(self._trained, torch.autograd.grad(loss, self._trained, allow_unused=True))
 
     def configure_gradient_clipping(
         self,

@@ -10,6 +10,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 
+from factorexe.callbacks.base import Instrument
 from factorexe.callbacks.generalization import GeneralizationMonitor
 from factorexe.rundir import RunDirectory
 
@@ -31,7 +32,7 @@ class Stopped(Exception):
         self.step = step
 
 
-class Checkpoints(lightning.Callback):
+class Checkpoints(Instrument):
     """Writes ``last`` and ``best``; ``run_id`` marks whose they are."""
 
     def __init__(self, directory: RunDirectory, monitor: GeneralizationMonitor, run_id: str, stop: Stop) -> None:

@@ -16,6 +16,8 @@ import torch
 from lightning.pytorch.loggers import TensorBoardLogger
 from torch.utils.tensorboard import summary
 
+from factorexe.callbacks.base import Instrument
+
 _SPLITS = "(train|seen|val|ood)"
 LAYOUT = {
     "generalization": {
@@ -39,7 +41,7 @@ class EventLogger(TensorBoardLogger):
         self.experiment.flush()
 
 
-class TrainingCurve(lightning.Callback):
+class TrainingCurve(Instrument):
     """Logs loss, learning rate and speed every ``every`` optimizer steps.
 
     Args:

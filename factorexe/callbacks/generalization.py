@@ -25,6 +25,7 @@ from typing import Any
 
 import lightning.pytorch as lightning
 
+from factorexe.callbacks.base import Instrument
 from factorexe.callbacks.curves import TrainingCurve
 from factorexe.rundir import write
 from factorexe.scores import Score
@@ -33,7 +34,7 @@ REACHED, CONSECUTIVE = 0.99, 3
 EVENTS = {"t_mem": "seen", "t_gen": "val", "t_ood": "ood"}
 
 
-class GeneralizationMonitor(lightning.Callback):
+class GeneralizationMonitor(Instrument):
     """Keeps a row per evaluation.
 
     Args:

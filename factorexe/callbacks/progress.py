@@ -14,12 +14,13 @@ from typing import Any
 import lightning.pytorch as lightning
 from tqdm import tqdm
 
+from factorexe.callbacks.base import Instrument
 from factorexe.callbacks.curves import TrainingCurve
 
 _REFRESH_S = 0.2
 
 
-class Progress(lightning.Callback):
+class Progress(Instrument):
     """Steps, steps per second, time left, training loss, solved per split."""
 
     def __init__(self, curve: TrainingCurve) -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import lightning.pytorch as lightning
 import numpy as np
 
+from factorexe.callbacks.base import Instrument
 from factorexe.layout import Batch, SequenceLayout
 
 
@@ -28,7 +29,7 @@ class Sample(NamedTuple):
     compute: float
 
 
-class Samples(lightning.Callback):
+class Samples(Instrument):
     """Keeps ``count`` answers per split and evaluation; ``latest`` holds those of the last."""
 
     def __init__(self, layout: SequenceLayout, count: int = 8) -> None:

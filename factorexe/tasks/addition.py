@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from factorexe.tasks.arithmetic import TINY, Arithmetic
+from factorexe.tasks.arithmetic import DEFAULT, TINY, Arithmetic
 from factorexe.tasks.base import Examples, IntArray, Widths
 from factorexe.tasks.digits import carried, draw
 
@@ -24,7 +24,7 @@ class Addition(Arithmetic):
     """Add two numbers; the chain holds the column sums with their carries."""
 
     presets: ClassVar = {
-        "default": {"objective": "chain", "data.train_size": 1000, "trainer.max_steps": 1500},
+        "default": {**DEFAULT, "data.train_size": 500, "trainer.max_steps": 1000, "trainer.val_check_interval": 100},
         "tiny": TINY,
     }
 
