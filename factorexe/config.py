@@ -217,29 +217,38 @@ def preset_layers(
     """
     wanted = ["default", *([preset] if preset else [])]
     of_task = _presets_of("tasks", said.get("task") or _name(layers.get("task")))
-    options = _layered([of_task], wanted)
     default = RunConfig.model_fields["model"].metadata[0].default
-    of_model = _presets_of(
-        "models", said.get("model") or _name(layers.get("model")) or _name(options.get("model")) or default
+    chosen = (
+        said.get("model") or _name(layers.get("model")) or _name(_layered([of_task], wanted).get("model")) or default
     )
+    of_task = {label: _without_other_model(options, chosen) for label, options in of_task.items()}
+    of_model = _presets_of("models", chosen)
+    options = _layered([of_task, of_model], wanted)
     if preset and preset not in (*of_task, *of_model):
         return options, [f"there is no preset {preset!r}; {suggestion(preset, dict.fromkeys([*of_task, *of_model]))}"]
-    return _layered([of_task, of_model], wanted), []
+    return options, []
 
 
-def _presets_of(group: str, name: str | None) -> Mapping[str, Mapping[str, Any]]:
+def _presets_of(group: str, name: str | None) -> dict[str, dict[str, Any]]:
     try:
-        return getattr(Registry(group).get(name).cls, "presets", {}) if name else {}
+        presets = getattr(Registry(group).get(name).cls, "presets", {}) if name else {}
     except PluginError:
         return {}  # the binder says what is wrong with it
+    return {label: nested(options) for label, options in presets.items()}
 
 
 def _layered(presets: Sequence[Mapping[str, Mapping[str, Any]]], wanted: Sequence[str]) -> dict[str, Any]:
     options: dict[str, Any] = {}
     for label in wanted:
         for known in presets:
-            options = merged(options, nested(known.get(label, {})))
+            options = merged(options, known.get(label, {}))
     return options
+
+
+def _without_other_model(options: dict[str, Any], chosen: str) -> dict[str, Any]:
+    """A task's preset without the options it has for a model that is not the one chosen."""
+    named = _name(options.get("model"))
+    return options if named in (None, chosen) else {field: v for field, v in options.items() if field != "model"}
 
 
 def _name(block: Any) -> str | None:

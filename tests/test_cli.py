@@ -58,7 +58,7 @@ def refused(command, tmp_path):
         ("fit --task addition --task.digits three", "task.digits: "),
         ("fit --task addition --task.digits 0", "greater than or equal to 1"),
         ("fit --task addition --task.min_digits 5", "min_digits (5) must not exceed digits (3)"),
-        ("fit --task addition --model.width 30", "heads (4) must divide width (30)"),
+        ("fit --task addition --model.width 30", "heads (8) must divide width (30)"),
         ("fit --task addition --preset absent", "there is no preset 'absent'"),
         ("fit --task addition --data.mixture 9=1", "data.mixture: expected weights"),
         ("fit --task toys:Successor --task.size 1 --trainer.max_steps 1", "1 problems in all, too few for its splits"),

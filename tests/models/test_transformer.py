@@ -176,7 +176,10 @@ def test_steps_are_refused():
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"width": 10, "heads": 3}, r"heads \(3\).*width \(10\)"), ({"width": 6, "heads": 2}, "even width per head")],
+    [
+        ({"width": 10, "heads": 3}, r"heads \(3\).*width \(10\)"),
+        ({"width": 6, "heads": 2, "positions": "rotary"}, "even width per head"),
+    ],
 )
 def test_heads_that_do_not_fit_the_width_are_refused_in_one_line(options, words):
     with pytest.raises(ConfigError, match=words) as error:
