@@ -29,7 +29,7 @@ from factorexe.config import resolve
 
 runs, kills = Path(sys.argv[1]), int(sys.argv[2])
 options = {
-    "task": "multiplication", "model.dropout": 0.1, "trainer.accumulate_grad_batches": 2, "trainer.max_steps": 240,
+    "task": "multiplication", "model.dropout": 0.1, "trainer.accumulate_grad_batches": 2, "trainer.max_steps": 1500,
     "trainer.val_check_interval": 8, "trainer.log_every_n_steps": 3, "data.eval_size": 20,
     "trainer.enable_progress_bar": False,
 }
@@ -45,7 +45,7 @@ def attempt():
 while sum(deaths.values()) < kills:
     child = attempt()
     inside_a_write = chance.random() < 0.4
-    end = time.monotonic() + (5 if inside_a_write else chance.uniform(0.05, 1.2))
+    end = time.monotonic() + (5 if inside_a_write else chance.uniform(0.05, 0.9))
     caught = False
     while time.monotonic() < end and not caught:
         if os.waitpid(child, os.WNOHANG)[0]:

@@ -79,9 +79,10 @@ def test_the_finished_run_is_shown_again_without_training(tmp_path):
 
 
 def test_a_run_in_use_is_refused(tmp_path):
-    process = start(tmp_path)
+    endless = ("--trainer.max_steps", "1000000")
+    process = start(tmp_path, *endless)
     wait_for_training(process)
-    second = start(tmp_path)
+    second = start(tmp_path, *endless)
     out, err = second.communicate(timeout=60)
     process.kill()
     process.communicate()
