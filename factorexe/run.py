@@ -243,7 +243,7 @@ def _check(data: Any, config: Any, say: Say) -> None:
     wanted = config.data.train_size
     found = len(splits.finite_train()) if wanted is not None else None
     if found is not None and found < wanted:
-        say(f"the task has only {found} train problems for these options; all of them are used")
+        say(f"{found} train problems instead of {wanted}: a difficulty holds fewer than its share; all it has are used")
 
 
 def _refuse_missing_device(accelerator: str) -> None:
