@@ -32,8 +32,8 @@ class Multiplication(Arithmetic):
     # How the defaults were found (2 layers of width 128, 2 cores; one or two seeds each, solved by greedy decoding):
     #   rotary positions, 4 heads, no dropout   a seed finds the rule early or memorizes for good: with 2,000 to 6,000
     #                                           problems val ended anywhere from 0.85 to 1.00
-    #   learned positions                       numbers have fixed widths, so where a digit stands says which it is: seen
-    #                                           at step 500 was 0.91 instead of 0.16 (3,000 problems, batch 64)
+    #   learned positions                       numbers have fixed widths, so where a digit stands says which it is:
+    #                                           seen at step 500 was 0.91 instead of 0.16 (3,000 problems, batch 64)
     #   8 heads                                 each output digit needs four or more others at once: val at step 875 was
     #                                           0.99 in three seeds; with 4 heads it was 0.71 and 0.99 (2,250 problems)
     #   dropout 0.1                             keeps gradients alive once seen is solved, so val goes on rising
