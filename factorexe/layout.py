@@ -33,6 +33,7 @@ class Batch:
     targets: Tensor | None = None  # (B, T) the token that follows
     weights: Tensor | None = None  # (B, T) 1 where the target is supervised, else 0
     positions: Tensor | None = None  # (B, T) counted from each row's first token; None: as they stand
+    places: Tensor | None = None  # (B, T) place ids, 0 where a token has none; None: the model reads none
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -62,10 +63,12 @@ class SequenceLayout:
         task: whose alphabet and widths are used.
         chain: whether a row holds the chain between prompt and answer.
         keep_steps: keep every ``keep_steps``-th step of the chain.
+        places: whether batches hold the place of every token.
     """
 
-    def __init__(self, task: Task, *, chain: bool, keep_steps: int = 1) -> None:
+    def __init__(self, task: Task, *, chain: bool, keep_steps: int = 1, places: bool = False) -> None:
         self.task, self.chain, self.keep_steps = task, chain, keep_steps
+        self.reads_places = places
         first_mark = len(task.symbols)
         self.chain_mark, self.answer_mark, self.end_mark = range(first_mark, first_mark + 3)
         self.vocabulary = first_mark + 3
@@ -105,6 +108,7 @@ class SequenceLayout:
             weights=torch.from_numpy(supervised.astype(np.float32)),
             prompt_length=torch.from_numpy(given),
             examples=examples,
+            places=torch.from_numpy(self.task.places(rows[:, :-1], given)) if self.reads_places else None,
         )
 
     def prompts(self, examples: Examples) -> Batch:
@@ -122,7 +126,23 @@ class SequenceLayout:
             prompt_length=torch.from_numpy(given),
             positions=torch.from_numpy(np.maximum(source, 0)),
             examples=examples,
+            places=torch.from_numpy(self._places(rows, given)) if self.reads_places else None,
         )
+
+    def following_places(self, tokens: Tensor, prompt_length: Tensor) -> Tensor | None:
+        """The place (B, 1) of the newest token of right-aligned rows (B, T); None if the model reads none."""
+        if not self.reads_places:
+            return None
+        places = self._places(tokens.cpu().numpy(), prompt_length.cpu().numpy())
+        return torch.from_numpy(places[:, -1:]).to(tokens.device)
+
+    def _places(self, tokens: IntArray, given: IntArray) -> IntArray:
+        """The places of right-aligned rows."""
+        column = np.arange(tokens.shape[1])
+        lead = (tokens != 0).argmax(axis=1)[:, None]
+        there = np.minimum(column + lead, tokens.shape[1] - 1)
+        places = self.task.places(np.where(column + lead <= there, np.take_along_axis(tokens, there, axis=1), 0), given)
+        return np.where(column >= lead, np.take_along_axis(places, np.maximum(column - lead, 0), axis=1), 0)
 
     def answers(self, generated: Tensor) -> IntArray:
         """The answers (N, width) in generated rows (N, L): what stands between the last two marks.

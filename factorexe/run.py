@@ -107,7 +107,12 @@ def build(config: Any) -> Built:
     contents = config.objective.contents()
     if contents.chain and not task.widths(task.train_difficulty[1]).chain:
         raise ConfigError(f"{task.name} has no chain to supervise; use --objective answer")
-    layout = LAYOUTS[config.model.layout](task, chain=contents.chain, keep_steps=contents.keep_steps)
+    places = config.model.reads_places
+    if places and not task.tells_places:
+        raise ConfigError(f"{task.name} tells no places; use --model.places false")
+    if places and contents.keep_steps > 1:
+        raise ConfigError("places need the whole chain: use --objective.keep_steps 1 or --model.places false")
+    layout = LAYOUTS[config.model.layout](task, chain=contents.chain, keep_steps=contents.keep_steps, places=places)
     try:
         data = datamodule(task, layout, config.data, config.seed)
     except (SplitError, TypeError) as error:

@@ -1,21 +1,25 @@
 """Every registered model keeps every promise, small enough to be trained for a moment."""
 
+import typing
+
 import pytest
 import torch
 
 from factorexe.registry import Registry
 from factorexe.testing import model_checks
 
-SMALL = {"width": 32, "heads": 2}
+SMALL = {"width": 32, "heads": 2, "prelude": 1, "coda": 1}
 
 
 def variants(cls):
     """The small model, and each option that has a few named values at each of them."""
     own = {name: value for name, value in SMALL.items() if name in cls.model_fields}
     yield "small", own
-    for option, values in {"positions": ("learned", "none"), "prompt": ("bidirectional",)}.items():
-        if option in cls.model_fields:
-            yield from ((f"{option}={value}", {**own, option: value}) for value in values)
+    for option, info in cls.model_fields.items():
+        others = [value for value in typing.get_args(info.annotation) if isinstance(value, str)]
+        if info.annotation is bool:
+            others = [True, False]
+        yield from ((f"{option}={value}", {**own, option: value}) for value in others if value != info.default)
 
 
 def cases():

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
+    from factorexe.layout import Batch
+
 
 class Output(NamedTuple):
     """One forward pass.  S candidate states, B examples, T positions, D width."""
@@ -32,14 +34,33 @@ class Output(NamedTuple):
     regulariser: Tensor  # () what cannot be split over examples, else 0
 
 
+def one_state(states: Tensor, compute: int | Tensor) -> Output:
+    """The output of a model with one state (B, T, D) for each position, for which it spent ``compute``, a number
+    or one for each row (B,)."""
+    batch, length, _ = states.shape
+    one = states.new_ones(())
+    spent = (one * compute).expand(batch, length) if isinstance(compute, int) else compute.to(one)[:, None]
+    return Output(
+        states=states.unsqueeze(0),
+        weight=one.expand(1, batch, length),
+        compute=spent.expand(batch, length),
+        penalty=states.new_zeros(()).expand(batch, length),
+        regulariser=states.new_zeros(()),
+    )
+
+
 class Cache:
     """Keys and values of the positions processed so far, one entry per attention that is ever applied.
 
     Where gradients are needed, keys and values are concatenated, so they pass through several forwards.
     Without them they are written into a buffer that doubles when it is full.
+
+    Args:
+        room: positions that will be held in the end, where that is known: the buffer need never grow.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, room: int = 0) -> None:
+        self.room = room
         self._entries: dict[int, tuple[Tensor, Tensor]] = {}  # slot -> (B, H, room, head) twice
         self._filled: dict[int, int] = {}
         self.padding: Tensor | None = None  # (B, length) True where a position is padding; None: nowhere
@@ -63,7 +84,7 @@ class Cache:
             return keys, values
         entry = self._entries.get(slot)
         if entry is None or entry[0].shape[2] < stop:
-            entry = _grown(entry, keys, values, start, stop)
+            entry = _grown(entry, keys, values, start, max(stop, self.room))
             self._entries[slot] = entry
         entry[0][:, :, start:stop], entry[1][:, :, start:stop] = keys, values
         return entry[0][:, :, :stop], entry[1][:, :, :stop]
@@ -78,7 +99,10 @@ class Cache:
 
     def select(self, rows: Tensor) -> None:
         """Keep only these rows of the batch."""
-        self._entries = {slot: (keys[rows], values[rows]) for slot, (keys, values) in self._entries.items()}
+        for slot, (keys, values) in self._entries.items():
+            filled = self._filled[slot]
+            kept = keys[:, :, :filled][rows], values[:, :, :filled][rows]
+            self._entries[slot] = kept if keys.requires_grad else _grown(kept, *kept, filled, max(filled, self.room))
         if self.padding is not None:
             self.padding = self.padding[rows]
 
@@ -95,8 +119,9 @@ class Cache:
 def _grown(
     entry: tuple[Tensor, Tensor] | None, keys: Tensor, values: Tensor, start: int, stop: int
 ) -> tuple[Tensor, Tensor]:
+    """Buffers for at least ``stop`` positions like ``keys`` and ``values``, with the first ``start`` of ``entry``."""
     batch, heads, _, width = keys.shape
-    room = max(stop + 16, 2 * start)
+    room = stop if stop > 2 * start else 2 * start
     grown = keys.new_empty((batch, heads, room, width)), values.new_empty((batch, heads, room, width))
     if entry is not None:
         grown[0][:, :, :start], grown[1][:, :, :start] = entry[0][:, :, :start], entry[1][:, :, :start]
@@ -104,7 +129,15 @@ def _grown(
 
 
 class Model(nn.Module):
-    """A network on the contract: ``embed``, ``forward``, ``readout``."""
+    """A network on the contract: ``embed``, ``forward``, ``readout``.
+
+    Class attributes:
+        symbol_rows: parameters with one row for each token; another run's rows are taken over symbol by symbol.
+        numbered_rows: parameters with one row for each number, such as a position; rows in common are taken over.
+    """
+
+    symbol_rows: ClassVar[tuple[str, ...]] = ()
+    numbered_rows: ClassVar[tuple[str, ...]] = ()
 
     def forward(
         self,
@@ -124,12 +157,28 @@ class Model(nn.Module):
             embeddings: (B, T, D) in place of ``embed(tokens, values)``.
             values: (B, T) factors of the numeric tokens' embeddings.
             positions: (B, T) position ids; counted on from the cache if not given.
-            places: (B, T) place ids, such as a digit's significance.
+            places: (B, T) place ids, such as a digit's significance; 0 where a token has none.
             prompt_length: (B,) given tokens of each row, for models that treat a prompt differently.
             steps: depth at test time, per row if a tensor; refused by models that do not loop.
             cache: extended by the new positions, which also attend to what it holds.
         """
         raise NotImplementedError
+
+    def prepare(self, batch: Batch, step: int, generator: torch.Generator | None) -> Batch:
+        """A training batch with everything random that the model needs drawn; here nothing is."""
+        return batch
+
+    def cached_bytes(self, steps: int | None) -> int:
+        """Memory that a cache needs for each position of a row; 0 if unknown, and then rows are never held back."""
+        return 0
+
+    def compile_core(self) -> None:
+        """From now on what costs most runs compiled in training, where every batch has the same shape.
+
+        Raises:
+            NotImplementedError: it cannot be.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no core that can be compiled")
 
     def embed(self, tokens: Tensor, values: Tensor | None = None) -> Tensor:
         """Embeddings (B, T, D) of ``tokens`` (B, T), scaled by ``values`` where given."""
@@ -151,6 +200,11 @@ class ModelConfig(Options):
     api_version: ClassVar[int] = 1
     layout: ClassVar[str] = "sequence"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+
+    @property
+    def reads_places(self) -> bool:
+        """Whether batches have to hold places."""
+        return False
 
     def build(self, vocabulary: int, max_length: int) -> Model:
         """The network for token ids below ``vocabulary`` and sequences up to ``max_length``."""

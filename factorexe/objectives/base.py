@@ -47,14 +47,14 @@ class Objective(nn.Module):
         self.layout = layout
 
     def prepare(self, model: Model, batch: Batch, step: int, generator: torch.Generator | None) -> Batch:
-        """The batch with everything random drawn; here nothing is."""
-        return batch
+        """The batch with everything random drawn: here by the model alone.  Evaluation leaves it out."""
+        return model.prepare(batch, step, generator)
 
     def loss(self, model: Model, batch: Batch) -> Loss:
         """The expected loss of a prepared batch."""
         assert batch.targets is not None
         assert batch.weights is not None
-        output = model(batch.tokens, positions=batch.positions, prompt_length=batch.prompt_length)
+        output = model(batch.tokens, positions=batch.positions, places=batch.places, prompt_length=batch.prompt_length)
         at = batch.weights.flatten().nonzero()[:, 0]  # (M,) supervised positions
         weights = batch.weights.flatten()[at]
         targets = batch.targets.flatten()[at]
@@ -67,11 +67,19 @@ class Objective(nn.Module):
         logs = {} if self.training else {"correct": (weights * (_guess(share, logits) == targets)).sum()}
         return Loss(total, weight, logs)
 
-    def decode(self, model: Model, batch: Batch) -> Generated:
-        """What the model answers to the batch's prompts, in the form it was trained in."""
+    def decode(
+        self, model: Model, batch: Batch, *, limit: int | None = None, steps: int | Tensor | None = None
+    ) -> Generated:
+        """What the model answers to the batch's prompts, in the form it was trained in.
+
+        Args:
+            limit: most tokens to write; as many as the task's hardest problem in the batch needs if not given.
+            steps: depth of a looped model.
+        """
         prompts = self.layout.prompts(batch.examples).to(batch.tokens.device)
-        levels = {int(level) for level in batch.examples.difficulty}
-        return generate(model, prompts, limit=self.layout.limit(levels), end=self.layout.end_mark)
+        if limit is None:
+            limit = self.layout.limit({int(level) for level in batch.examples.difficulty})
+        return generate(model, prompts, self.layout, limit=limit, steps=steps)
 
 
 class ObjectiveConfig(Options):

@@ -41,15 +41,28 @@ class Addition(Arithmetic):
 
     def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
         first, second = (draw(count, level, self.base, rng) for _ in range(2))
-        answer = carried(np.pad(first + second, ((0, 0), (0, 1))), self.base)
-        steps = self._worked(first + second, answer) if chain else np.zeros((count, 0), dtype=np.int64)
+        return self._worked_out(first, second, chain)
+
+    def _worked_out(self, first: IntArray, second: IntArray, chain: bool) -> Examples:
+        wide = max(first.shape[1], second.shape[1])
+        upper, lower = (np.pad(number, ((0, 0), (0, wide + 1 - number.shape[1]))) for number in (first, second))
+        columns = upper + lower
+        answer = carried(columns, self.base)
+        count = len(first)
+        steps = self._worked(columns[:, :-1], answer) if chain else np.zeros((count, 0), dtype=np.int64)
         return Examples(
             prompt=self._prompt(first, second),
             chain=steps,
             chain_step=np.broadcast_to(np.arange(steps.shape[1]) // 3, steps.shape),
             answer=self._written(answer),
-            difficulty=np.full(count, level, dtype=np.int64),
+            difficulty=np.full(count, first.shape[1], dtype=np.int64),
         )
+
+    def _line(
+        self, mark: IntArray, before: IntArray, first: IntArray, second: IntArray
+    ) -> tuple[IntArray | int, IntArray | int]:
+        is_column = mark == self._operator + 1
+        return np.where(is_column, before, 0), np.where(is_column, 2, np.maximum(first, second) + 1)
 
     def _worked(self, columns: IntArray, answer: IntArray) -> IntArray:
         """The chain (N, 3 * digits): for each column its mark and its sum with the carry, in two digits."""

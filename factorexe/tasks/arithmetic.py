@@ -94,8 +94,53 @@ class Arithmetic(Task):
         upper = np.where(swap[:, None], first, second)
         return np.concatenate([lower, upper], axis=1)
 
+    def complete(self, prompt: IntArray) -> Examples:
+        """Typed problems, solved; the numbers may have any number of digits."""
+        for row in prompt:
+            written = row[row != 0]
+            (cut,) = np.nonzero(written > self.base)
+            if len(cut) != 1 or written[cut[0]] != self._operator or cut[0] in (0, len(written) - 1):
+                sign = self.symbols[self._operator]
+                raise ValueError(f"expected two numbers such as 12{sign}34 (got {self.text(row)!r})")
+        cut = (prompt == self._operator).argmax(axis=1)
+        sizes = np.stack([cut, (prompt != 0).sum(axis=1) - 1 - cut], axis=1)  # digits of both numbers
+        shapes, kind = np.unique(sizes, axis=0, return_inverse=True)
+        first, second = self._operands(prompt)
+        parts = [
+            self._worked_out(first[kind == number, :wide], second[kind == number, :high], chain=True)
+            for number, (wide, high) in enumerate(shapes)
+        ]
+        return joined(parts).select(np.argsort(np.argsort(kind, kind="stable"), kind="stable"))
+
+    def places(self, tokens: IntArray, prompt_length: IntArray) -> IntArray:
+        """Significance of each digit, ones being 2; a mark stands one before the number that it opens."""
+        column, end = np.arange(tokens.shape[1]), (prompt_length - 1)[:, None]
+        cut = (tokens == self._operator).argmax(axis=1)[:, None]
+        prompt = np.where(column < cut, cut + 1 - column, np.where(column == cut, 0, end + 1 - column))
+        opens = (column >= end) & (tokens > self.base)
+        opened = np.maximum.accumulate(np.where(opens, column, 0), axis=1)  # where the number at hand began
+        mark = np.take_along_axis(tokens, opened, axis=1)
+        before = np.zeros_like(tokens)  # marks of the same kind before that one
+        for kind in range(self._operator + 1, len(self.symbols)):
+            before = np.where(mark == kind, np.cumsum(opens & (tokens == kind), axis=1) - 1, before)
+        shift, width = self._line(mark, before, cut, end - cut - 1)
+        offset = np.minimum(column - opened, width)
+        written = shift + 1 + (offset if self.digit_order == "reversed" else width + 1 - offset)
+        return np.where(tokens == 0, 0, np.where(column < end, prompt, written))
+
     def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
         """``count`` problems of one difficulty."""
+        raise NotImplementedError
+
+    def _worked_out(self, first: IntArray, second: IntArray, chain: bool) -> Examples:
+        """Problems on numbers (N, digits), least significant digit first."""
+        raise NotImplementedError
+
+    def _line(
+        self, mark: IntArray, before: IntArray, first: IntArray, second: IntArray
+    ) -> tuple[IntArray | int, IntArray | int]:
+        """Shift and width of the number that a mark opens (N, L), ``before`` others of its kind having come before
+        it; ``first`` and ``second`` (N, 1) count the digits of the problem's numbers."""
         raise NotImplementedError
 
     @property

@@ -138,6 +138,20 @@ class Task(Options):
         same: BoolArray = (_padded(answer, width) == _padded(examples.answer, width)).all(axis=1)
         return same
 
+    @property
+    def tells_places(self) -> bool:
+        """Whether ``places`` is defined."""
+        return type(self).places is not Task.places
+
+    def places(self, tokens: IntArray, prompt_length: IntArray) -> IntArray:
+        """The place (N, L) of each token in rows (N, L), such as a digit's significance; 0 where it has none.
+
+        Rows are right-padded with 0 and hold marks of the layout, ids that are no symbol.  ``prompt_length`` (N,)
+        counts what is given: the prompt and the mark after it.  What is written after that has places that depend
+        on nothing later.
+        """
+        raise NotImplementedError(f"{type(self).__name__} tells no places")
+
     def text(self, tokens: IntArray) -> str:
         """One row of token ids as text: symbols side by side, blank-separated if any has several characters."""
         between = " " if max(map(len, self.symbols)) > 1 else ""
@@ -155,6 +169,14 @@ class Task(Options):
         if unknown:
             raise ValueError(f"{', '.join(map(repr, unknown))}: not in the alphabet {' '.join(self.symbols[1:])}")
         return np.array([ids[word] for word in words], dtype=np.int64)
+
+    def complete(self, prompt: IntArray) -> Examples:
+        """Chain, answer and difficulty of prompts (N, L) that somebody typed, right-padded with 0.
+
+        Raises:
+            ValueError: one of them is no problem of this kind; says what was expected.
+        """
+        raise NotImplementedError(f"{type(self).__name__} does not work out typed problems")
 
     def difficulties(self, split: str) -> range:
         """The difficulties of a split's problems; empty if the task has none."""

@@ -66,6 +66,10 @@ class Multiplication(Arithmetic):
     def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
         first = draw(count, level, self.base, rng)
         second = draw(count, self.second_digits or level, self.base, rng)
+        return self._worked_out(first, second, chain)
+
+    def _worked_out(self, first: IntArray, second: IntArray, chain: bool) -> Examples:
+        count = len(first)
         empty = np.zeros((count, 0), dtype=np.int64)
         steps, numbers, answer = (
             self._worked(first, second) if chain else (empty, empty, times(first, second, self.base))
@@ -75,8 +79,15 @@ class Multiplication(Arithmetic):
             chain=steps,
             chain_step=numbers,
             answer=self._written(answer),
-            difficulty=np.full(count, level, dtype=np.int64),
+            difficulty=np.full(count, first.shape[1], dtype=np.int64),
         )
+
+    def _line(
+        self, mark: IntArray, before: IntArray, first: IntArray, second: IntArray
+    ) -> tuple[IntArray | int, IntArray | int]:
+        partial, reached = mark == self._operator + 1, mark == self._operator + 2
+        width = np.where(partial, first + 1, np.where(reached, first + 2 + before, first + second))
+        return np.where(partial, before, 0), width
 
     def _worked(self, first: IntArray, second: IntArray) -> tuple[IntArray, IntArray, IntArray]:
         """Chain (N, C), the step of each of its tokens (N, C), and the product (N, N1 + N2)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
@@ -59,7 +60,7 @@ class ModelPromises:
         """``embeddings=model.embed(tokens)`` changes nothing."""
         batch, model = self._batch, self._model.eval()
         with torch.no_grad():
-            given = model(batch.tokens, embeddings=model.embed(batch.tokens), prompt_length=batch.prompt_length)
+            given = self._read(model, batch, embeddings=model.embed(batch.tokens))
             _close("states", _state(given), _state(self._read(model, batch)), 1e-5)
 
     def weights_sum_to_one(self) -> None:
@@ -86,7 +87,7 @@ class ModelPromises:
         for cut in range(first, batch.tokens.shape[1]):
             tokens = batch.tokens.clone()
             tokens[:, cut:] = tokens[:, cut:] % (self._layout.vocabulary - 1) + 1
-            after = model(tokens, prompt_length=batch.prompt_length)
+            after = self._read(model, dataclasses.replace(batch, tokens=tokens))
             for name, get in (("states", _state), ("compute", lambda output: output.compute)):
                 message = f"{name} before position {cut} when the tokens from there on change"
                 _close(message, get(after)[:, :cut], get(before)[:, :cut], 1e-10)
@@ -94,9 +95,9 @@ class ModelPromises:
     def left_padding_changes_nothing(self) -> None:
         """Each row alone and unpadded has the states it has among longer ones."""
         model, prompts = self._model.double().eval(), self._layout.prompts(self._examples)
-        together = _state(model(prompts.tokens, positions=prompts.positions, prompt_length=prompts.prompt_length))
+        together = _state(self._read(model, prompts))
         for row, length in enumerate(prompts.prompt_length.tolist()):
-            alone = model(prompts.tokens[row : row + 1, -length:], prompt_length=prompts.prompt_length[row : row + 1])
+            alone = self._read(model, self._layout.prompts(self._examples.select([row])))
             _close("states of a left-padded row", together[row, -length:], _state(alone)[0], 1e-10)
 
     def gradients_reach_every_parameter(self) -> None:
@@ -118,13 +119,16 @@ class ModelPromises:
             ahead = prompts.prompt_length[:, None] + torch.arange(4)
             assert prompts.positions is not None
             positions, given = torch.cat([prompts.positions, ahead], dim=1), prompts.prompt_length
+            following = [self._layout.following_places(tokens[:, : at + 1], given) for at in range(width, width + 4)]
+            places = None if prompts.places is None else torch.cat([prompts.places, *following], dim=1)
             with torch.no_grad():
-                whole = _state(model(tokens, positions=positions, prompt_length=given))
+                whole = _state(model(tokens, positions=positions, places=places, prompt_length=given))
                 cache = Cache()
-                first = model(prompts.tokens, positions=prompts.positions, prompt_length=given, cache=cache)
-                pieces = [_state(first)]
+                pieces = [_state(self._read(model, prompts, cache=cache))]
                 for at in range(width, width + 4):
-                    output = model(tokens[:, at : at + 1], positions=positions[:, at : at + 1], cache=cache)
+                    new = slice(at, at + 1)
+                    place = None if places is None else places[:, new]
+                    output = model(tokens[:, new], positions=positions[:, new], places=place, cache=cache)
                     pieces.append(_state(output))
             real = tokens != 0
             _close("states decoded with a cache", torch.cat(pieces, dim=1)[real], whole[real], tolerance)
@@ -132,9 +136,11 @@ class ModelPromises:
     def cached_answers_equal_uncached_ones(self) -> None:
         """Greedy decoding writes the same tokens at the same price, rows ending at different places."""
         model, prompts, limit = self._model.double().eval(), self._layout.prompts(self._examples), 10
-        free = generate(model, prompts, limit=limit, end=-1).tokens
-        end = int(free[:, 1:].flatten().mode().values)
-        cached, plain = (generate(model, prompts, limit=limit, end=end, cached=choice) for choice in (True, False))
+        marks = copy.copy(self._layout)
+        marks.end_mark = -1
+        free = generate(model, prompts, marks, limit=limit).tokens
+        marks.end_mark = int(free[:, 1:].flatten().mode().values)
+        cached, plain = (generate(model, prompts, marks, limit=limit, cached=choice) for choice in (True, False))
         assert torch.equal(cached.tokens, plain.tokens), "cached and uncached decoding write different tokens"
         _close("compute of cached decoding", cached.compute, plain.compute, 1e-4)
 
@@ -169,7 +175,8 @@ class ModelPromises:
 
     @cached_property
     def _layout(self) -> Any:
-        return LAYOUTS[self._config.layout](Addition(min_digits=1, digits=2), chain=True)
+        task, places = Addition(min_digits=1, digits=2), self._config.reads_places
+        return LAYOUTS[self._config.layout](task, chain=True, places=places)
 
     @cached_property
     def _examples(self) -> Any:
@@ -193,8 +200,10 @@ class ModelPromises:
         return copy.deepcopy(self._built)
 
     @staticmethod
-    def _read(model: Model, batch: Batch) -> Output:
-        output: Output = model(batch.tokens, positions=batch.positions, prompt_length=batch.prompt_length)
+    def _read(model: Model, batch: Batch, **more: Any) -> Output:
+        output: Output = model(
+            batch.tokens, positions=batch.positions, places=batch.places, prompt_length=batch.prompt_length, **more
+        )
         return output
 
     def _loss(self, model: Model, batch: Batch) -> Tensor:
