@@ -70,7 +70,7 @@ class Words:
         unknown: list[str] = []
 
         def known_args(parser: ArgumentParser, args: Any, namespace: Any = None) -> Any:
-            found, rest = parser.parse_known_args(args, namespace)
+            found, rest = parser.parse_known_args(_flags(args, parser), namespace)
             unknown.extend(rest)
             return found
 
@@ -119,6 +119,24 @@ class Words:
         return rest
 
 
+def _flags(words: Sequence[str], parser: ArgumentParser) -> list[str]:
+    """``--flag true`` and ``--flag=false`` as ``--flag`` and ``--no-flag``."""
+    flags = {flag for action in parser._actions if action.nargs == 0 for flag in action.option_strings}
+    found: list[str] = []
+    for word in words:
+        option, equals, value = word.partition("=")
+        if not equals and found and found[-1] in flags and not word.startswith("--"):
+            option, equals, value = found.pop(), "=", word
+        if not equals or option not in flags:
+            found.append(word)
+        elif value.lower() in _TRUTH:
+            found.append(option if _TRUTH[value.lower()] else f"--no-{option.removeprefix('--')}")
+        else:
+            raise _Refused(f"{option}: expected true or false (got {value!r})")
+    return found
+
+
+_TRUTH = {"true": True, "false": False}
 _NEGATIVE = re.compile(r"-(\d+\.?\d*|\.\d+)(e[-+]?\d+)?", re.IGNORECASE)
 
 

@@ -36,6 +36,10 @@ class NotInId:
     """Marks a field that changes no number, and so is not part of a run's id."""
 
 
+class RunPath:
+    """Marks a field that names a run by its directory; what is in the id is the content of its weights."""
+
+
 class DataConfig(Options):
     """Which problems are trained on and scored."""
 
@@ -83,8 +87,12 @@ class TrainerConfig(Options):
     """Largest norm of the gradient; None does not clip."""
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Arithmetic of the forward pass."""
+    compile: bool = False
+    """Compile the model's core for training: steps get faster after about a minute."""
     accelerator: Annotated[Literal["auto", "cpu", "gpu", "mps"], NotInId()] = "auto"
     """Device."""
+    threads: Annotated[int | None, NotInId()] = Field(None, ge=1)
+    """Processor threads of the arithmetic; as many as this process may use, at most 4, if not given."""
     enable_progress_bar: Annotated[bool, NotInId()] = True
     """Show progress on stderr."""
 
@@ -106,6 +114,8 @@ class RunConfig(Options):
     """How long and on what."""
     seed: int = Field(0, ge=0)
     """Seed of weights, batches and dropout."""
+    init_from: Annotated[str | None, RunPath()] = None
+    """Run whose best weights this one begins with, symbol by symbol."""
 
 
 class Resolved(NamedTuple):
@@ -196,11 +206,35 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     return nested(content)
 
 
-def run_id(config: BaseModel, plugins: Mapping[str, tuple[str, str]]) -> str:
-    """Twelve hex digits for everything that changes a run's numbers: options and plug-in versions."""
+def run_id(config: BaseModel, plugins: Mapping[str, tuple[str, str]], contents: Mapping[str, str] = {}) -> str:
+    """Twelve hex digits for everything that changes a run's numbers: options, plug-in versions, and the
+    ``contents`` of the runs that options name, by option."""
     origins = {path: origin for path, (_, origin) in sorted(plugins.items())}
-    content = json.dumps([_in_id(config), origins], sort_keys=True)
+    content = json.dumps([_in_id(config, "", contents), origins], sort_keys=True)
     return hashlib.sha256(content.encode()).hexdigest()[:12]
+
+
+def flattened(config: BaseModel) -> dict[str, Any]:
+    """Every option by its path, as it stands in a file."""
+
+    def leaves(tree: Any, path: str) -> dict[str, Any]:
+        if not isinstance(tree, dict) or not tree:
+            return {path: tree}
+        return {where: leaf for key, part in tree.items() for where, leaf in leaves(part, f"{path}.{key}").items()}
+
+    return {where.removeprefix("."): leaf for where, leaf in leaves(config.model_dump(mode="json"), "").items()}
+
+
+def named_runs(config: BaseModel, path: str = "") -> dict[str, str]:
+    """Every run that an option names: option path -> directory."""
+    found: dict[str, str] = {}
+    for name, info in type(config).model_fields.items():
+        value = getattr(config, name)
+        if isinstance(value, BaseModel):
+            found |= named_runs(value, f"{path}{name}.")
+        elif value is not None and any(isinstance(mark, RunPath) for mark in info.metadata):
+            found[path + name] = value
+    return found
 
 
 def as_yaml(config: BaseModel) -> str:
@@ -271,14 +305,16 @@ def _sentence(detail: Any, bound: type[BaseModel]) -> str:
     return f"{where}: {message} (got {detail['input']!r})"
 
 
-def _in_id(value: Any) -> Any:
+def _in_id(value: Any, path: str, contents: Mapping[str, str]) -> Any:
     """A model's JSON values without the fields that change no number."""
     if not isinstance(value, BaseModel):
         return value
     dumped = value.model_dump(mode="json")
     fields = type(value).model_fields
     return {
-        name: _in_id(child) if isinstance(child := getattr(value, name), BaseModel) else dumped[name]
+        name: _in_id(child, f"{path}{name}.", contents)
+        if isinstance(child := getattr(value, name), BaseModel)
+        else contents.get(path + name, dumped[name])
         for name in fields
         if not any(isinstance(mark, NotInId) for mark in fields[name].metadata)
     }

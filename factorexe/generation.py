@@ -94,7 +94,8 @@ def generate(
     """
     size = _rows_within(model, prompts, steps, limit, cache_bytes) if cached else len(prompts)
     parts = []
-    for rows in torch.arange(len(prompts), device=prompts.tokens.device).split(size):
+    for start in range(0, len(prompts), size):
+        rows = torch.arange(start, min(start + size, len(prompts)), device=prompts.tokens.device)
         chunk = prompts if size >= len(prompts) else prompts.select(rows)
         depth = steps[rows] if isinstance(steps, Tensor) else steps
         writing = _Writing(model, chunk, layout, rows, depth, limit, cached)

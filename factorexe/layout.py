@@ -71,7 +71,8 @@ class SequenceLayout:
         self.reads_places = places
         first_mark = len(task.symbols)
         self.chain_mark, self.answer_mark, self.end_mark = range(first_mark, first_mark + 3)
-        self.vocabulary = first_mark + 3
+        self.symbols = (*task.symbols, "<chain>", "<answer>", "<end>")
+        self.vocabulary = len(self.symbols)
         levels = [*task.difficulties("train"), *task.difficulties("ood")]
         self.max_length = self.length(levels)
 
@@ -82,6 +83,17 @@ class SequenceLayout:
     def limit(self, difficulties: Iterable[int]) -> int:
         """Tokens a model may generate for these difficulties: chain, answer and their marks."""
         return max(sum(self._widths(level)[1:]) for level in difficulties)
+
+    def length_for(self, examples: Examples) -> int:
+        """Positions that these problems and their solutions take up."""
+        return int((examples.prompt != 0).sum(axis=1).max()) + self.limit_for(examples)
+
+    def limit_for(self, examples: Examples) -> int:
+        """Tokens a model may generate for these problems; more than their difficulties need where a solution is
+        longer."""
+        chain = 1 + examples.chain.shape[1] if self.chain else 0
+        solution = chain + int(examples.answer.shape[1]) + 1
+        return max(self.limit(np.unique(examples.difficulty).tolist()), solution)
 
     def _widths(self, level: int) -> tuple[int, int, int]:
         """Prompt, chain and its mark, answer and its mark; the end mark is never an input."""

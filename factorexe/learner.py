@@ -138,6 +138,10 @@ class Learner(lightning.LightningModule):
         )
         return Scored(generated, solved)
 
+    def predict_step(self, batch: Batch, index: int) -> Generated:
+        """What the model answers to prompts."""
+        return self.objective.decode(self.model, batch)
+
     def on_validation_epoch_end(self) -> None:
         """Leaves the scores where callbacks read them."""
         names = self._data.evaluated

@@ -1,4 +1,4 @@
-"""What a run found, as one record and as a table.
+"""What a run found, as one record.
 
 result.json holds the final and best solved rate of each split, losses, gaps, the event steps, and what it all
 cost.  ``best`` is the evaluation with the highest solved rate on val (then the lowest val loss), for every
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tabulate import tabulate
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -67,9 +66,10 @@ def multiply_adds(learner: Any, data: Any) -> int:
     batch = data.batch("train", 0).to(learner.device)
     parameters = [p for p in learner.parameters() if p.requires_grad]
     level = logging.root.manager.disable
+    stance = torch.compiler.set_stance("force_eager")  # what is compiled is not counted
     logging.disable(logging.WARNING)  # the counter warns of every operation it has no formula for
     try:
-        with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        with stance, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
             loss = learner.objective.loss(learner.model, batch)
             torch.autograd.grad(loss.total, parameters, allow_unused=True)
     finally:
@@ -90,65 +90,3 @@ def majority(data: Any) -> float | None:
             common = np.repeat(answers[[counts.argmax()]], len(problems), axis=0)
             rates.append(float(data.task.solved(problems, common).mean()))
     return sum(rates) / len(rates) if rates else None
-
-
-def tables(result: dict[str, Any]) -> str:
-    """The record as a reader wants it: splits, events, cost."""
-    return "\n\n".join([_split_table(result), _event_line(result), _cost_table(result)])
-
-
-def _split_table(result: dict[str, Any]) -> str:
-    rows = []
-    for split in _SPLITS:
-        solved = result["solved"][split]
-        if solved:
-            low, high = solved["interval"]
-            loss = result["loss"][split]
-            rows.append([split, solved["final"], f"{low:.3f} to {high:.3f}", solved["best"], solved["n"], loss])
-    head = ["split", "solved", "95 % interval", f"at best step {result['best_step']}", "problems", "loss"]
-    return tabulate(rows, head, floatfmt=(".0f", ".3f", "", ".3f", "d", ".4f"))
-
-
-def _event_line(result: dict[str, Any]) -> str:
-    def step(event: str) -> str:
-        reached = result["events"][event]
-        return f"not reached by step {result['steps']}" if reached is None else f"step {reached}"
-
-    gap, loss = result["gap"]["solved"], result["gap"]["loss"]
-    lines = [
-        f"memorized (t_mem, seen >= 0.99)     {step('t_mem')}",
-        f"generalized (t_gen, val >= 0.99)    {step('t_gen')}",
-        f"out of distribution (t_ood)         {step('t_ood')}",
-    ]
-    if gap is not None:
-        lines.append(f"gap, seen to val                    {gap:+.3f} solved, {loss:+.4f} loss")
-    return "\n".join(lines)
-
-
-def _cost_table(result: dict[str, Any]) -> str:
-    share = result["evaluation_time_s"] / max(result["wall_time_s"], 1e-9)
-    compute, majority = result["compute_per_problem"]["val"], result["baselines"]["majority"]
-    rows = [
-        ["steps", f"{result['steps']:,}"],
-        ["parameters", f"{result['parameters']:,}"],
-        ["compute per problem", "-" if compute is None else f"{compute:.1f} block applications"],
-        [
-            "training",
-            f"{result['train_multiply_adds']:.3g} multiply-adds, {result['examples_per_s']:,.0f} examples/s",
-        ],
-        ["wall time", f"{result['wall_time_s']:.1f} s, {100 * share:.0f} % of it evaluation"],
-        ["majority baseline on val", "-" if majority is None else f"{majority:.3f}"],
-    ]
-    return tabulate(rows, tablefmt="plain")
-
-
-def predictions(result: dict[str, Any], count: int = 8) -> str:
-    """Some answers of the last evaluation, wrong ones first."""
-    samples = sorted(result["samples"], key=lambda sample: sample["right"])
-    per_split = max(1, count // max(1, len({s["split"] for s in samples})))
-    shown = [s for split in _SPLITS for s in [s for s in samples if s["split"] == split][:per_split]]
-    rows = [
-        [s["split"], s["problem"], s["prediction"], s["answer"], "right" if s["right"] else "WRONG"]
-        for s in sorted(shown, key=lambda sample: sample["right"])
-    ]
-    return tabulate(rows, ["split", "problem", "answered", "right answer", ""], disable_numparse=True)

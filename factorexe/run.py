@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
 import re
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from factorexe import __version__
-from factorexe.config import ConfigError, Resolved, as_yaml, resolve, run_id
+from factorexe.config import ConfigError, Resolved, named_runs, resolve, run_id
+from factorexe.preflight import check_data, refuse_missing_compiler, refuse_missing_device, refuse_unwritable
+from factorexe.record import create
 from factorexe.rundir import RunDirectory, RunError, read_checkpoint, read_json, write
+from factorexe.threads import default_threads
+from factorexe.weights import content_hash, model_weights, take_over
 
 Say = Callable[[str], None]
 
@@ -85,14 +86,15 @@ class Run:
         """The trained model, in evaluation mode."""
         content = read_checkpoint(self.directory.checkpoint(checkpoint))
         model = self.build().model
-        prefix = "model."
-        weights = {k.removeprefix(prefix): v for k, v in content["state_dict"].items() if k.startswith(prefix)}
-        model.load_state_dict(weights)
+        model.load_state_dict(model_weights(content))
         return model.eval()
 
 
-def build(config: Any) -> Built:
+def build(config: Any, least_length: int = 0) -> Built:
     """Layout, freshly initialised model, objective and data.
+
+    Args:
+        least_length: positions that the model has to have room for, if more than the task needs.
 
     Raises:
         ConfigError: the parts do not fit together.
@@ -119,7 +121,7 @@ def build(config: Any) -> Built:
         raise ConfigError(str(error)) from error
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
-        model = config.model.build(layout.vocabulary, layout.max_length)
+        model = config.model.build(layout.vocabulary, max(layout.max_length, least_length))
         objective = config.objective.build(model, layout)
     return Built(layout, model, objective, data)
 
@@ -151,15 +153,16 @@ def fit(
     started = time.perf_counter()
     resolved = config if isinstance(config, Resolved) else resolve(config, preset=preset)
     say = say or (lambda line: None)
-    identity = run_id(resolved.config, resolved.plugins)
+    contents = _contents(resolved.config)
+    identity = run_id(resolved.config, resolved.plugins, contents)
     path = Path(runs) / _folder(resolved.config.task.name) / _folder(resolved.config.model.name) / identity
     run = Run(path, resolved)
     built = None
     if force or not run.directory.record.exists():
-        built = build(resolved.config)
-        _check(built.data, resolved.config, say)
-    _refuse_missing_device(resolved.config.trainer.accelerator)
-    _refuse_unwritable(Path(runs))
+        built = _fresh(resolved.config, say)
+        check_data(built.data, resolved.config, say)
+    _refuse_lacking(resolved.config)
+    refuse_unwritable(Path(runs))
     if force:
         with run.directory.locked() if path.exists() else contextlib.nullcontext():
             aside = run.directory.set_aside()
@@ -167,11 +170,13 @@ def fit(
             say(f"the earlier run was set aside: {aside}")
     with run.directory.locked():
         if not run.directory.record.exists():
-            _create(run, identity, command)
+            run.resolved = resolved._replace(config=_with_threads(resolved.config))
+            symbols = getattr(built.layout, "symbols", ()) if built else ()
+            create(run.directory, run.config, resolved.plugins, symbols, contents, command)
         elif run.finished:
             say(f"this run is finished: {path} (--force starts it again and keeps the old one)")
             return run
-        _fit(run, built or build(resolved.config), started, stop, say)
+        _fit(run, built, started, stop, say)
     return run
 
 
@@ -202,7 +207,8 @@ def resume(
             run.directory.checkpoint(name).exists() for name in ("last", "previous")
         ):
             raise RunError(f"{path} has no checkpoint to resume from; retype its command with --force to start again")
-        _fit(run, run.build(), started, stop, say)
+        _refuse_lacking(run.config)
+        _fit(run, None, started, stop, say)
     return run
 
 
@@ -232,86 +238,8 @@ def load(path: str | Path, *, said: dict[str, str] | None = None) -> Run:
     return Run(Path(path), resolved)
 
 
-def _check(data: Any, config: Any, say: Say) -> None:
-    """Refuse a family too small for its splits; say where one is smaller than was asked for."""
-    from factorexe.splits import SplitError
-
-    splits = getattr(data, "splits", None)
-    if splits is None:
-        if "val" not in data.evaluated:
-            raise ConfigError(f"task: {type(data).__name__} has no val problems, without which a run cannot be judged")
-        return
-    try:
-        splits.check()
-    except SplitError as error:
-        raise ConfigError(f"task: {error}") from error
-    wanted = config.data.train_size
-    found = len(splits.finite_train()) if wanted is not None else None
-    if found is not None and found < wanted:
-        say(f"{found} train problems instead of {wanted}: a difficulty holds fewer than its share; all it has are used")
-
-
-def _refuse_missing_device(accelerator: str) -> None:
-    """Find out before anything is written whether the device is there."""
-    import torch
-
-    there = {"gpu": torch.cuda.is_available() or torch.backends.mps.is_available()}
-    there["mps"] = torch.backends.mps.is_available()
-    if not there.get(accelerator, True):
-        raise ConfigError(f"trainer.accelerator: no {accelerator} was found on this machine; use auto or cpu")
-
-
-def _refuse_unwritable(runs: Path) -> None:
-    """Find out before anything is written whether it can be."""
-    import os
-
-    place = runs.absolute()
-    while not place.exists():
-        place = place.parent
-    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise RunError(f"{runs}: runs cannot be written there ({place} is not a writable directory); use --runs DIR")
-
-
 def _folder(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
-
-
-def _create(run: Run, identity: str, command: Sequence[str]) -> None:
-
-    from importlib.metadata import version
-
-    import torch
-
-    libraries = ("torch", "lightning", "torchmetrics", "numpy", "pydantic")
-    record = {
-        "id": identity,
-        "command": list(command),
-        "plugins": {where: list(plugin) for where, plugin in run.resolved.plugins.items()},
-        "versions": {
-            "factorexe": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in libraries},
-        },
-        "git": _git_revision(),
-        "machine": {
-            "system": platform.platform(),
-            "processor": platform.machine(),
-            "threads": torch.get_num_threads(),
-        },
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-    }
-    write(run.directory.config, as_yaml(run.config))
-    write(run.directory.record, json.dumps(record, indent=2) + "\n")
-
-
-def _git_revision() -> str | None:
-    """The revision of the directory the command was typed in, with ``+`` where files differ from it."""
-    try:
-        ask = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        answer = subprocess.run(ask, capture_output=True, text=True, timeout=5)
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() or None if answer.returncode == 0 else None
 
 
 def _extend(run: Run, steps: int) -> None:
@@ -324,8 +252,47 @@ def _extend(run: Run, steps: int) -> None:
     write(run.directory.record, json.dumps(record, indent=2) + "\n")
 
 
-def _fit(run: Run, built: Built, started: float, stop: Any, say: Say) -> None:
+def _fit(run: Run, built: Built | None, started: float, stop: Any, say: Say) -> None:
     """Train to the end, from the latest usable checkpoint."""
     from factorexe.training import train
 
+    begun = any(run.directory.checkpoint(name).exists() for name in ("last", "previous"))
+    built = built or (run.build() if begun else _fresh(run.config, say))
     train(run, built, started, stop, say)
+
+
+def _fresh(config: Any, say: Say) -> Built:
+    """What a run begins with: weights drawn for it, or those of another run."""
+    built = build(config)
+    if config.init_from is not None:
+        try:
+            taken = take_over(built.model, built.layout.symbols, config.init_from)
+        except RunError as error:
+            raise ConfigError(f"init_from: {error}") from None
+        new = f", new are {' '.join(taken.new)}" if taken.new else ""
+        say(f"begins with the weights of {config.init_from}: {len(taken.known)} symbols are known to it{new}")
+    return built
+
+
+def _with_threads(config: Any) -> Any:
+    """The number of threads settled, so that it stays with the run."""
+    trainer = config.trainer.model_copy(update={"threads": config.trainer.threads or default_threads()})
+    return config.model_copy(update={"trainer": trainer})
+
+
+def _contents(config: Any) -> dict[str, str]:
+    """The content hash of every run that an option names."""
+    found = {}
+    for where, path in named_runs(config).items():
+        try:
+            found[where] = content_hash(path)
+        except RunError as error:
+            raise ConfigError(f"{where}: {error}") from None
+    return found
+
+
+def _refuse_lacking(config: Any) -> None:
+    """Refuse a run that this machine lacks a device or a compiler for."""
+    refuse_missing_device(config.trainer.accelerator)
+    if config.trainer.compile:
+        refuse_missing_compiler()

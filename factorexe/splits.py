@@ -31,6 +31,11 @@ _STREAM, _FIXED, _ORDER, _DONORS = range(4)
 _IS_CANARY, _WHICH_DONOR = 1_000_003, 2_000_003
 
 
+# What the task that was trained on keeps for a look now, and what for a last one.
+_NOW, _LAST = ("val", "ood"), ("test", "ood_test")
+_KEPT_FOR = {"val": _NOW, "ood": _NOW, "test": _LAST, "ood_test": _LAST}
+
+
 class SplitError(ValueError):
     """A task's problems cannot fill the splits that were asked for."""
 
@@ -46,7 +51,13 @@ class Splits:
         corrupt: share of train problems whose answer is replaced by a wrong one (the canaries).
         mixture: weight of each difficulty in training; uniform if None.
         chain: whether chains are needed.
+
+    Attributes:
+        home: another task that decides which problem is in which split, for weights that were trained on it; this
+            one then says only how hard the problems are.
     """
+
+    home: Task | None = None
 
     def __init__(
         self,
@@ -192,8 +203,11 @@ class Splits:
         return _first_distinct(self.task, blocks(), count)
 
     def _inside(self, examples: Examples, split: str) -> BoolArray:
-        inside: BoolArray = self.task.split(examples, self.split_seed) == SPLITS.index(split)
-        return inside
+        if self.home is None:
+            inside: BoolArray = self.task.split(examples, self.split_seed) == SPLITS.index(split)
+            return inside
+        kept = _KEPT_FOR[split]
+        return np.isin(self.home.split(examples, self.split_seed), [SPLITS.index(name) for name in kept])
 
 
 def nothing(task: Task) -> Examples:

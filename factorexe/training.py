@@ -30,6 +30,7 @@ from factorexe.callbacks.samples import Samples
 from factorexe.learner import Learner
 from factorexe.result import result_of
 from factorexe.rundir import RunError, read_checkpoint, write
+from factorexe.threads import threads
 
 
 def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> None:
@@ -43,7 +44,9 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
     checkpoint, reached = _latest_checkpoint(run, say)
     if checkpoint:
         say(f"resuming {run.path} at step {reached}")
-    with _quiet(), torch.random.fork_rng(devices=[]):
+    with quiet(), threads(config.trainer.threads), torch.random.fork_rng(devices=[]):
+        if config.trainer.compile:
+            built.model.compile_core()
         learner = Learner(built.model, built.objective, config.optim, config.seed)
         curve = TrainingCurve(config.trainer.log_every_n_steps, _sortable(config), config.data.batch_size)
         per_step = config.data.batch_size * config.trainer.accumulate_grad_batches
@@ -54,7 +57,20 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
         if config.trainer.enable_progress_bar:
             callbacks.insert(3, Progress(curve))
         logger = EventLogger(run.path, purge_step=reached + 1 if checkpoint else 0)
-        trainer = _trainer(run, callbacks, logger)
+        trainer = trainer_for(
+            config.trainer,
+            max_steps=run.max_steps,
+            max_epochs=-1,
+            accumulate_grad_batches=config.trainer.accumulate_grad_batches,
+            gradient_clip_val=config.trainer.gradient_clip_val,
+            # Lightning counts batches
+            val_check_interval=config.trainer.val_check_interval * config.trainer.accumulate_grad_batches,
+            check_val_every_n_epoch=None,
+            log_every_n_steps=config.trainer.log_every_n_steps,
+            callbacks=callbacks,
+            logger=logger,
+            default_root_dir=run.path,
+        )
         with _interruptible():
             trainer.fit(learner, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
         result = result_of(run, built, learner, monitor, trainer.global_step)
@@ -62,24 +78,14 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
     write(run.directory.result, json.dumps(result, indent=2) + "\n")
 
 
-def _trainer(run: Any, callbacks: list[lightning.Callback], logger: EventLogger) -> lightning.Trainer:
+def trainer_for(options: Any, **more: Any) -> lightning.Trainer:
+    """Lightning's Trainer on one device, without what Lightning adds by itself."""
     rank_zero_only.rank = 0  # type: ignore[attr-defined]  # read from the environment when lightning was imported
-    options = run.config.trainer
     return lightning.Trainer(
-        max_steps=run.max_steps,
-        max_epochs=-1,
         accelerator=options.accelerator,
         devices=1,
         plugins=[LightningEnvironment()],
         precision=options.precision,
-        accumulate_grad_batches=options.accumulate_grad_batches,
-        gradient_clip_val=options.gradient_clip_val,
-        val_check_interval=options.val_check_interval * options.accumulate_grad_batches,  # Lightning counts batches
-        check_val_every_n_epoch=None,
-        log_every_n_steps=options.log_every_n_steps,
-        callbacks=callbacks,
-        logger=logger,
-        default_root_dir=run.path,
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
@@ -87,6 +93,7 @@ def _trainer(run: Any, callbacks: list[lightning.Callback], logger: EventLogger)
         inference_mode=False,  # tensors made in evaluation may be used in training
         use_distributed_sampler=False,
         profiler=_Unwatched(),
+        **more,
     )
 
 
@@ -164,7 +171,7 @@ def _interruptible() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without Lightning's advertisements and its remarks about choices made here on purpose."""
     logger = logging.getLogger("lightning.pytorch")
     level = logger.level

@@ -16,20 +16,29 @@ interrupted.  What a verb needs is imported when it runs: help and lists import 
 
 from __future__ import annotations
 
+import argparse
 import errno
 import os
 import sys
 from collections.abc import Sequence
 
 from factorexe import __version__
-from factorexe.cli import fit, listing
+from factorexe.cli import doctor, fit, listing, predict, recipes, score
 from factorexe.cli.command import DONE, FAILED, INTERRUPTED, BadInput, Parser, refuse
 
-VERBS = (fit, listing)  # modules whose ``add`` adds verbs, in the order of the help
+VERBS = (fit, score, predict, listing, recipes, doctor)  # modules whose ``add`` adds verbs, in the order of the help
+EPILOG = """\
+factorexe fit --help explains training; factorexe fit --task NAME --help lists every option of a run.
+For completion with TAB, tell the shell: eval "$(register-python-argcomplete factorexe)"
+"""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    if "_ARGCOMPLETE" in os.environ:  # the shell asks what could be typed next
+        from factorexe.cli.completion import complete
+
+        complete(parser())
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         return _run(words)
@@ -60,7 +69,8 @@ def parser() -> Parser:
     top = Parser(
         prog="factorexe",
         description="A small model applied many times, trained to learn the rule instead of the examples.",
-        epilog="factorexe fit --help explains training; factorexe fit --task NAME --help lists every option of a run.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     top.add_argument("--version", action="version", version=f"factorexe {__version__}")

@@ -58,6 +58,19 @@ def refusing() -> Iterator[None]:
         raise BadInput(str(error)) from None
 
 
+def add_run(verb: argparse.ArgumentParser) -> None:
+    """What every verb on a finished run takes."""
+    verb.add_argument("run", metavar="RUN", help="the run's directory")
+    verb.add_argument("--checkpoint", choices=("best", "last"), default="best", help="which weights (default: best)")
+
+
+def loaded(given: argparse.Namespace, typed: Any) -> Any:
+    """The run in ``given.run``; ``typed`` may name its plug-ins again."""
+    from factorexe.run import load
+
+    return load(given.run, said={option: name for option, name in typed.said.items() if ":" in name})
+
+
 def with_verbs(parser: argparse.ArgumentParser, metavar: str) -> Any:
     """Verbs below a verb; without one of them, its help is printed."""
 

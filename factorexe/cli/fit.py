@@ -8,15 +8,18 @@ import shlex
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from factorexe.cli.command import DONE, INTERRUPTED, BadInput, refusing, say
+from factorexe.cli.recipes import recipe_file
 
 FIT_OPTIONS = """\
   --task NAME           family of problems (factorexe tasks list)
   --model NAME          network (factorexe models list)
   --objective NAME      what is trained: answer, chain
   --preset NAME         options that a task and a model keep under a name, such as tiny
+  --recipe NAME         options that ship with the package (factorexe recipes list); files go over them
   --config FILE         options from a YAML file; may be given several times, later ones win
   --OPTION VALUE        any option of the run, such as --task.digits 4 or --optim.optimizer.lr 1e-3
   --print-config        print the resolved run as YAML and stop
@@ -31,7 +34,7 @@ def add(verbs: Any) -> None:
     """``fit``."""
     verb = verbs.add_parser("fit", help="train a model on a task", add_help=False, allow_abbrev=False)
     verb.add_argument("--config", action="append", default=[])
-    for option in ("--preset", "--resume"):
+    for option in ("--preset", "--recipe", "--resume"):
         verb.add_argument(option)
     verb.add_argument("--runs", default="runs")
     verb.add_argument("--print-config", "--print_config", action="store_true")
@@ -51,7 +54,7 @@ def _fit(own: argparse.Namespace, rest: Sequence[str]) -> int:
     if own.help:
         return _fit_help(typed, own)
     with refusing():
-        resolved = resolve(files=own.config, preset=own.preset, said=typed.said, parse=typed.parse)
+        resolved = resolve(files=_files(own), preset=own.preset, said=typed.said, parse=typed.parse)
     for note in resolved.notes:
         say(note)
     if own.print_config:
@@ -67,13 +70,18 @@ def _fit(own: argparse.Namespace, rest: Sequence[str]) -> int:
     return _trained(train, own.json, ["factorexe", *[word for word in own.words if word != "--force"]])
 
 
+def _files(own: argparse.Namespace) -> list[str | Path]:
+    """The recipe, then the configuration files in their order."""
+    return [*([recipe_file(own.recipe)] if own.recipe else []), *own.config]
+
+
 def _fit_help(typed: Any, own: argparse.Namespace) -> int:
     from factorexe.choice import Binder, merged
     from factorexe.config import RunConfig, preset_layers, read_files
 
     usage = "usage: factorexe fit --task NAME [options]\n\n" + FIT_OPTIONS
     with refusing():
-        layers = read_files(own.config)
+        layers = read_files(_files(own))
     if "task" not in typed.said and "task" not in layers:
         print(usage, end="")
         print("\nfactorexe fit --task NAME --help lists every option of that run.")
@@ -98,10 +106,10 @@ def _resume(own: argparse.Namespace, rest: Sequence[str]) -> int:
             raise BadInput(f"trainer.max_steps: expected a whole number of steps (got {steps!r})")
         trainer["max_steps"] = int(steps)
     others = [option for option in typed.said if ":" not in typed.said[option]]
-    if others or own.config or own.preset or own.force:
+    if others or own.config or own.preset or own.recipe or own.force:
         raise BadInput(
             "--resume goes on with a run as it is; besides it only --trainer.max_steps, and plug-ins named by a class"
-            f" path, can be given (got {', '.join(f'--{o}' for o in others) or 'a config, preset or --force'})"
+            f" path, can be given (got {', '.join(f'--{o}' for o in others) or 'a config, recipe, preset or --force'})"
         )
 
     def train(stop: Any) -> Any:
@@ -127,7 +135,7 @@ def _trained(train: Callable[[Any], Any], as_json: bool, command: Sequence[str])
     if as_json:
         print(json.dumps(result, indent=2))
         return DONE
-    from factorexe.result import predictions, tables
+    from factorexe.tables import predictions, tables
 
     print(tables(result))
     print("\n" + predictions(result))

@@ -37,8 +37,9 @@ class Transformer(Decoder):
 
     def __init__(self, config: TransformerConfig, vocabulary: int, max_length: int) -> None:
         super().__init__(config, vocabulary, max_length)
-        self.blocks = nn.ModuleList(config.block() for _ in range(config.layers))
-        for block in self.blocks:
+        blocks = [config.block() for _ in range(config.layers)]
+        self.blocks = nn.ModuleList(blocks)
+        for block in blocks:
             block.initialise(depth=config.layers)
 
     def core(self, x: Tensor, context: Context, steps: int | Tensor | None) -> Tensor:

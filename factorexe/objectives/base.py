@@ -67,18 +67,14 @@ class Objective(nn.Module):
         logs = {} if self.training else {"correct": (weights * (_guess(share, logits) == targets)).sum()}
         return Loss(total, weight, logs)
 
-    def decode(
-        self, model: Model, batch: Batch, *, limit: int | None = None, steps: int | Tensor | None = None
-    ) -> Generated:
+    def decode(self, model: Model, batch: Batch, *, steps: int | Tensor | None = None) -> Generated:
         """What the model answers to the batch's prompts, in the form it was trained in.
 
         Args:
-            limit: most tokens to write; as many as the task's hardest problem in the batch needs if not given.
-            steps: depth of a looped model.
+            steps: depth of a looped model, for each row if a tensor.
         """
         prompts = self.layout.prompts(batch.examples).to(batch.tokens.device)
-        if limit is None:
-            limit = self.layout.limit({int(level) for level in batch.examples.difficulty})
+        limit = self.layout.limit_for(batch.examples)
         return generate(model, prompts, self.layout, limit=limit, steps=steps)
 
 

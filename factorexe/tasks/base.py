@@ -170,6 +170,11 @@ class Task(Options):
             raise ValueError(f"{', '.join(map(repr, unknown))}: not in the alphabet {' '.join(self.symbols[1:])}")
         return np.array([ids[word] for word in words], dtype=np.int64)
 
+    @property
+    def completes(self) -> bool:
+        """Whether ``complete`` is defined."""
+        return type(self).complete is not Task.complete
+
     def complete(self, prompt: IntArray) -> Examples:
         """Chain, answer and difficulty of prompts (N, L) that somebody typed, right-padded with 0.
 
