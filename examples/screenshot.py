@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from selenium import webdriver
-from selenium.common.exceptions import JavascriptException, TimeoutException
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
 
@@ -35,9 +35,8 @@ FLAGS += ["--disable-quic", "--disable-background-networking", "--disable-compon
 
 # TensorBoard's pages are components within components, each hidden from the selectors of the page around it.
 DEEP = """
-const deep = (root, selector) => [...root.querySelectorAll(selector), ...[...root.querySelectorAll('*')]
-    .filter(part => part.shadowRoot).flatMap(part => deep(part.shadowRoot, selector))];
-const cards = () => deep(document, 'tf-custom-scalar-multi-line-chart-card');
+const deep = (root, selector) => !root ? [] : [...root.querySelectorAll(selector),
+    ...[...root.querySelectorAll('*')].flatMap(part => deep(part.shadowRoot, selector))];
 """
 
 
@@ -99,9 +98,8 @@ def resize(driver: webdriver.Chrome, width: int, height: int, scale: float = 1.0
 
 def wait(driver: webdriver.Chrome, script: str) -> Any:
     """What the script returns, as soon as that is neither null, false, 0 nor empty."""
-    waiting = WebDriverWait(driver, PATIENCE, ignored_exceptions=[JavascriptException])
     try:
-        return waiting.until(lambda driver: driver.execute_script(DEEP + script))
+        return WebDriverWait(driver, PATIENCE).until(lambda driver: driver.execute_script(DEEP + script))
     except TimeoutException:
         text = driver.find_element("tag name", "body").text
         raise TimeoutException(f"still nothing after {PATIENCE} s:\n{script}\n{driver.current_url}\n{text}") from None
@@ -109,15 +107,14 @@ def wait(driver: webdriver.Chrome, script: str) -> Any:
 
 def photograph(driver: webdriver.Chrome, address: str, target: Path) -> None:
     """The first chart of Custom Scalars, as wide as the page, and what its lines are."""
+    card = "deep(document, 'tf-custom-scalar-multi-line-chart-card')[0]?.shadowRoot"
     resize(driver, 1180, 710, scale=1.4)
     driver.get(f"{address}#custom_scalars&_smoothingWeight=0")
-    wait(driver, "return cards().length && deep(cards()[0].shadowRoot, 'path.line').length")
-    driver.execute_script(f"""{DEEP}
-        cards()[0].shadowRoot.querySelector('[icon=fullscreen]').click();
-        cards()[0].shadowRoot.querySelector('.toggle-matches-button').click();
-    """)
-    wait(driver, "return deep(cards()[0].shadowRoot, '.iron-collapse-opened').length")
-    wait(driver, "return deep(cards()[0].shadowRoot, 'path.line')[0].getBoundingClientRect().width > 500")
+    wait(driver, f"return deep({card}, 'path.line').length")
+    for button in ("[icon=fullscreen]", ".toggle-matches-button"):
+        driver.execute_script(f"{DEEP} {card}.querySelector('{button}').click()")
+    wait(driver, f"return deep({card}, '.iron-collapse-opened').length")
+    wait(driver, f"return deep({card}, 'path.line')[0].getBoundingClientRect().width > 500")
     driver.save_screenshot(str(target))
 
 

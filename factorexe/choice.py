@@ -91,7 +91,7 @@ class Binder:
             self.notes.append(f"{where} is {name} here; the options given for {in_file} are dropped")
             block = {}
         given[field] = {**block, "name": name}
-        plugin = self._loaded(choice.group, where, name, from_file=not spoken and name != _name_at(self.own, where))
+        plugin = self._loaded(choice.group, where, name, from_file=not spoken and name != name_at(self.own, where))
         if plugin is None:
             return _Anything
         return self._bound(plugin, where, given[field], name=str(name))
@@ -150,7 +150,7 @@ def _block(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
 
 
-def _name_at(tree: Any, path: str) -> str | None:
+def name_at(tree: Any, path: str) -> str | None:
     """The name chosen at an option path, if one is."""
     for part in path.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None

@@ -18,7 +18,8 @@ from argcomplete.finders import CompletionFinder
 from factorexe.choice import Binder
 from factorexe.cli import parser
 from factorexe.cli.command import Parser
-from factorexe.cli.completion import Typed, complete
+from factorexe.cli.completion import complete
+from factorexe.cli.typed import Typed
 from factorexe.commandline import Words
 from factorexe.config import RunConfig
 from factorexe.registry import Registry

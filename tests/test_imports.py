@@ -68,6 +68,7 @@ MAY_IMPORT = {
         "show",
         "tables",
         "testing",
+        "threads",
     },
     "__main__": {"cli"},
     "__init__": {"config", "run", "tasks"},

@@ -106,10 +106,11 @@ def _usable_cores() -> int:
 def _threads() -> Lines:
     import torch
 
-    here, cores = torch.get_num_threads(), _usable_cores()
+    from factorexe.threads import default_threads
+
     told = os.environ.get("OMP_NUM_THREADS")
-    line = f"torch threads {here}" + (f" (OMP_NUM_THREADS is {told})" if told else "")
-    yield (OK, line) if here <= cores else (NOTE, f"{line}: more than the {cores} usable cores")
+    line = f"torch threads {torch.get_num_threads()}" + (f" (OMP_NUM_THREADS is {told})" if told else "")
+    yield OK, f"{line}; a run takes {default_threads()} unless --trainer.threads says otherwise"
 
 
 def _bfloat16() -> Lines:

@@ -27,7 +27,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from factorexe.models.base import Cache, Model, ModelConfig, Output, one_state
-from factorexe.models.layers import Block, Context, Rotary, attention_mask
+from factorexe.models.layers import Block, Context, Rotary, as_bias, attention_mask, norm
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,7 +88,7 @@ class Decoder(Model):
         self.position = nn.Embedding(max_length, config.width) if config.positions == "learned" else None
         self.place = nn.Embedding(config.max_place + 1, config.width, padding_idx=0) if config.places else None
         self.rotary = Rotary(config.width // config.heads, max_length) if config.positions == "rotary" else None
-        self.norm = nn.RMSNorm(config.width, eps=1e-6)
+        self.norm = norm(config.width)
         self.head = nn.Linear(config.width, vocabulary, bias=False)
         self._compiled: Callable[..., Tensor] | None = None
         for table in (self.embedding, self.position, self.place):
@@ -163,10 +163,10 @@ class Decoder(Model):
         if self.place is not None:
             x = x + self.place(self._within(places))
         opened = prompt_length if self.config.prompt == "bidirectional" and held == 0 else None
-        mask = attention_mask(tokens, opened, cache)
+        bias = as_bias(attention_mask(tokens, opened, cache))
         turn = self.rotary(positions) if self.rotary is not None else None
         compiled = self._compiled if self.training and cache is None else None
-        x = (compiled or self.core)(x, Context(turn, mask, cache), steps)
+        x = (compiled or self.core)(x, Context(turn, bias, cache), steps)
         return one_state(x, spent)
 
     def _within(self, places: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """The parts of a transformer: positions, attention, block.
 
 A block is pre-norm: ``x + attention(norm(x))``, then ``x + mlp(norm(x))`` (Xiong et al. 2020,
-arXiv:2002.04745), with RMSNorm (Zhang & Sennrich 2019, arXiv:1910.07467), GELU and no biases.
+arXiv:2002.04745), with LayerNorm (Ba et al. 2016, arXiv:1607.06450), GELU and no biases.
 
 Weights begin as N(0, 1/fan_in); what writes into the residual stream is smaller by ``sqrt(2 * depth)``,
 ``depth`` being the number of block applications (Radford et al. 2019, section 2.3).
@@ -23,7 +23,7 @@ class Context(NamedTuple):
     """What every block of a forward pass shares."""
 
     turn: tuple[Tensor, Tensor] | None  # cosines and sines (B or 1, 1, T, head / 2); None: no rotary positions
-    mask: Tensor | None  # (B or 1, 1, T, keys) True where a query may look; None: everywhere
+    bias: Tensor | None  # (B or 1, 1, T, keys) added to scores: 0 where a query may look, else -inf; None: everywhere
     cache: Cache | None
 
 
@@ -73,7 +73,7 @@ class Attention(nn.Module):
             queries, keys = turned(queries, context.turn), turned(keys, context.turn)
         if context.cache is not None:
             keys, values = context.cache.append(slot, keys, values)
-        mixed = attend(queries, keys, values, context.mask, self.dropout if self.training else 0.0)
+        mixed = attend(queries, keys, values, context.bias, self.dropout if self.training else 0.0)
         added: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
         return added
 
@@ -84,18 +84,49 @@ class Attention(nn.Module):
 _FEW_KEYS = 128
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor | None, dropout: float) -> Tensor:
+def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
     """Scaled dot-product attention (B, H, T, head) of queries (B, H, T, head) over keys (B, H, K, head)."""
     if queries.device.type != "cpu" or keys.shape[2] > _FEW_KEYS:
-        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+        bias = None if bias is None else bias.to(queries.dtype)
+        return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, dropout_p=dropout)
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
-    if mask is not None:
-        scores = scores.masked_fill(~mask, float("-inf"))
+    if bias is not None:
+        scores = scores + bias
     weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
     if dropout:
-        weights = F.dropout(weights, dropout)
+        weights = dropped(weights, dropout)
     mixed: Tensor = weights.to(values.dtype) @ values
     return mixed
+
+
+def dropped(x: Tensor, rate: float) -> Tensor:
+    """``x`` with a share of its entries 0 and the others scaled up (Srivastava et al. 2014).
+
+    torch draws 64 random bits for each entry on a CPU, which took a fifth of a training step; 16 are enough.
+    """
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return F.dropout(x, rate)
+    quarter = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
+    bits = quarter.view(torch.int16)[: x.numel()].view(x.shape)  # uniform over 2**16 numbers
+    return x * ((bits >= round(rate * 2**16) - 2**15) * (1 / (1 - rate)))
+
+
+class Dropout(nn.Module):
+    """``dropped`` in training."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """As large as ``x`` on average."""
+        return dropped(x, self.rate) if self.training and self.rate else x
+
+
+def norm(width: int) -> nn.LayerNorm:
+    """LayerNorm with a gain and no bias; forward and backward are one operation each on a CPU, which those of
+    RMSNorm are not: 0.4 against 2.7 ms at (128, 43, 128)."""
+    return nn.LayerNorm(width, eps=1e-6, bias=False)
 
 
 class Block(nn.Module):
@@ -103,11 +134,11 @@ class Block(nn.Module):
 
     def __init__(self, width: int, heads: int, hidden: int, dropout: float) -> None:
         super().__init__()
-        self.attention_norm = nn.RMSNorm(width, eps=1e-6)
+        self.attention_norm = norm(width)
         self.attention = Attention(width, heads, dropout)
-        self.mlp_norm = nn.RMSNorm(width, eps=1e-6)
+        self.mlp_norm = norm(width)
         self.mlp = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, width, bias=False))
-        self.drop = nn.Dropout(dropout)
+        self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:
         """(B, T, D) to (B, T, D)."""
@@ -151,6 +182,13 @@ def attention_mask(tokens: Tensor, prompt_length: Tensor | None, cache: Cache | 
     if padding is not None:
         mask = (mask & ~padding[:, None, :]) | (reach == query)
     return mask[:, None]
+
+
+def as_bias(mask: Tensor | None) -> Tensor | None:
+    """What is added to scores so that a query sees nothing where ``mask`` is False."""
+    if mask is None:
+        return None
+    return torch.zeros(mask.shape, device=mask.device).masked_fill_(~mask, float("-inf"))
 
 
 def _left_padding(tokens: Tensor) -> Tensor | None:

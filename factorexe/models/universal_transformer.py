@@ -31,7 +31,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from factorexe.models.decoder import Decoder, DecoderConfig
-from factorexe.models.layers import Context
+from factorexe.models.layers import Context, norm
 
 _SIGNAL_STD = 0.02  # as large as the token embedding
 
@@ -75,7 +75,7 @@ class UniversalTransformer(Decoder):
         self.prelude = nn.ModuleList(config.block() for _ in range(config.prelude))
         self.blocks = nn.ModuleList(config.block() for _ in range(config.layers))
         self.coda = nn.ModuleList(config.block() for _ in range(config.coda))
-        self.loop_norm = nn.RMSNorm(width, eps=1e-6) if config.loop_norm else nn.Identity()
+        self.loop_norm = norm(width) if config.loop_norm else nn.Identity()
         self.adapter = nn.Linear(2 * width, width, bias=False) if config.injection == "concat" else None
         if self.adapter is not None:  # begins as ``add``
             with torch.no_grad():

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch.testing import assert_close
 
 from factorexe.models.base import Cache
-from factorexe.models.layers import Attention, Block, Context, Rotary, attend, attention_mask, turned
+from factorexe.models.layers import Attention, Block, Context, Rotary, as_bias, attend, attention_mask, dropped, turned
 
 
 def normal(*shape, seed=0, dtype=torch.float64):
@@ -59,7 +59,7 @@ MASKS = {
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float32, 1e-6), (torch.float64, 1e-12)])
 def test_attention_by_plain_products_is_scaled_dot_product_attention(name, dtype, close):
     queries, keys, values = (normal(2, 3, 6, 8, seed=s, dtype=dtype) for s in range(3))
-    mine = attend(queries, keys, values, MASKS[name], 0.0)
+    mine = attend(queries, keys, values, as_bias(MASKS[name]), 0.0)
     theirs = F.scaled_dot_product_attention(queries, keys, values, attn_mask=MASKS[name])
     assert mine.dtype == dtype
     assert_close(mine, theirs, rtol=0, atol=close)
@@ -69,7 +69,7 @@ def test_the_gradients_of_both_paths_agree():
     found = []
     for path in (attend, lambda q, k, v, mask, dropout: F.scaled_dot_product_attention(q, k, v, attn_mask=mask)):
         parts = [normal(2, 3, 6, 8, seed=s).requires_grad_() for s in range(3)]
-        path(*parts, MASKS["causal"], 0.0).square().sum().backward()
+        path(*parts, MASKS["causal"] if path is not attend else as_bias(MASKS["causal"]), 0.0).square().sum().backward()
         found.append([part.grad for part in parts])
     for mine, theirs in zip(*found, strict=True):
         assert_close(mine, theirs, rtol=0, atol=1e-11)
@@ -86,6 +86,31 @@ def test_many_keys_take_the_fused_path_to_the_same_result():
     fused = attend(last, keys, values, None, 0.0)
     by_hand = ((last @ keys.mT) / math.sqrt(8)).softmax(-1) @ values
     assert_close(fused, by_hand, rtol=0, atol=1e-12)
+
+
+# -- dropout
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
+def test_dropout_zeroes_its_share_independently_and_keeps_the_mean(rate):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        found = dropped(torch.ones(1001, 999), rate)
+        again = dropped(torch.ones(1001, 999), rate)
+    kept = found != 0
+    assert set(found.unique().tolist()) == {0.0, torch.tensor(1 / (1 - rate)).item()}
+    deviation = math.sqrt(rate * (1 - rate) / found.numel())
+    assert abs(kept.float().mean() - (1 - rate)) < 5 * deviation
+    for other in (kept.roll(1, 1), kept.roll(2, 1), kept.roll(4, 1), kept.roll(1, 0), again != 0):  # no two are coupled
+        assert abs((kept & other).float().mean() - (1 - rate) ** 2) < 0.003
+
+
+def test_dropout_is_drawn_from_the_default_generator():
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        first = dropped(torch.ones(7, 5), 0.5)
+        torch.manual_seed(3)
+        assert torch.equal(dropped(torch.ones(7, 5), 0.5), first)
 
 
 # -- attention_mask
@@ -209,7 +234,7 @@ def causal(x, attention, sizes):
     cache, parts = Cache(), []
     for chunk in x.split(sizes, dim=1):
         mask = attention_mask(torch.ones(chunk.shape[:2], dtype=torch.long), None, cache)
-        parts.append(attention(chunk, Context(None, mask, cache), slot=0))
+        parts.append(attention(chunk, Context(None, as_bias(mask), cache), slot=0))
     return torch.cat(parts, dim=1)
 
 
@@ -233,7 +258,7 @@ def test_a_cache_filled_without_gradients_can_be_continued_with_them():
     x = normal(1, 4, 8)
     cache = Cache()
     with torch.no_grad():
-        attention(x[:, :3], Context(None, attention_mask(torch.ones(1, 3).long(), None, cache), cache), slot=0)
+        attention(x[:, :3], Context(None, as_bias(attention_mask(torch.ones(1, 3).long(), None, cache)), cache), slot=0)
     last = attention(x[:, 3:], Context(None, None, cache), slot=0)
     last.sum().backward()
     assert_close(last, causal(x, attention, [4])[:, 3:], rtol=0, atol=1e-12)
