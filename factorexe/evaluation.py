@@ -32,7 +32,8 @@ from factorexe.threads import threads
 from factorexe.training import quiet, trainer_for
 from factorexe.weights import model_weights, unfit
 
-_CHANGEABLE = ("data.eval_size", "trainer.accelerator", "trainer.precision", "trainer.threads")
+_CHANGEABLE = ("data.eval_size", "trainer.precision", "trainer.accelerator", "trainer.threads")
+_CHANGE_NO_NUMBER = _CHANGEABLE[2:]
 
 
 class Reloaded(NamedTuple):
@@ -92,13 +93,13 @@ def _changed(run: Run, resolved: Resolved) -> dict[str, tuple[Any, Any]]:
     """
     before, now = flattened(run.config), flattened(resolved.config)
     differing = [path for path in {**before, **now} if before.get(path) != now.get(path)]
-    for path in differing:
+    for path in sorted(differing, key=lambda path: not path.endswith(".name")):
         if path in ("task.name", "model.name") or not path.startswith(("task.", "model.", *_CHANGEABLE)):
             raise ConfigError(
                 f"{path}: it was {before.get(path)!r} in training and cannot be {now.get(path)!r} now; options of task"
                 f" and model that hold no weights can be changed, and {', '.join(_CHANGEABLE)}"
             )
-    return {path: (before.get(path), now.get(path)) for path in differing if path not in _CHANGEABLE[1:]}
+    return {path: (before.get(path), now.get(path)) for path in differing if path not in _CHANGE_NO_NUMBER}
 
 
 def _built(run: Run, config: Any, length: int) -> Built:

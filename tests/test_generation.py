@@ -1,13 +1,17 @@
 """Decoding, with a model that counts down: after token k it writes k - 1, and 1 ends a row."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from torch.testing import assert_close
 
-from factorexe.generation import generate, log_probability
+from factorexe.generation import Change, generate, log_probability
 from factorexe.layout import Batch, SequenceLayout
 from factorexe.models.base import Model, Output
 from factorexe.models.transformer import TransformerConfig
+from factorexe.models.universal_transformer import UniversalTransformerConfig
 from factorexe.tasks.addition import Addition
 from factorexe.tasks.base import Examples
 
@@ -155,3 +159,160 @@ def test_a_row_is_decoded_as_if_it_were_alone():
         alone = generate(model, layout.prompts(examples.select([row])), layout, limit=6)
         assert torch.equal(alone.tokens[0], together.tokens[row])
         assert alone.compute[0] == together.compute[row]
+
+
+# -- log-probabilities, sampling, hooks, chunks
+
+
+def counted(token):
+    """Log-probability of what ``Countdown`` likes best, at 5 against ten others at 0 (padding is never written)."""
+    return 5.0 - math.log(math.exp(5.0) + 10.0) + 0 * token
+
+
+def test_log_probabilities_are_those_of_the_tokens_written():
+    found = generate(Countdown(), prompts([3], [2]), Marks, limit=4)
+    assert found.tokens.tolist() == [[2, 1, 0, 0], [1, 0, 0, 0]]
+    assert found.log_probability[0, :2].tolist() == pytest.approx([counted(2), counted(1)], abs=1e-6)
+    assert found.log_probability[1].tolist() == pytest.approx([counted(1), 0, 0, 0], abs=1e-6)
+    assert found.values is None
+
+
+def test_samples_come_as_often_as_they_are_likely():
+    many = prompts(*[[5]] * 4000)
+    found = generate(Countdown(), many, Marks, limit=1, temperature=2.0, generator=torch.Generator().manual_seed(0))
+    odds = math.exp(2.5) / (math.exp(2.5) + 10)  # 5 / temperature against ten others
+    share = (found.tokens[:, 0] == 4).float().mean().item()
+    assert share == pytest.approx(odds, abs=4 * math.sqrt(odds * (1 - odds) / 4000))
+    likeliest = found.tokens[:, 0] == 4
+    assert found.log_probability[likeliest, 0].unique().tolist() == pytest.approx([math.log(odds)], abs=1e-5)
+    assert found.log_probability[~likeliest, 0].unique().tolist() == pytest.approx(
+        [math.log((1 - odds) / 10)], abs=1e-5
+    )
+    assert (found.tokens[:, 0] != 0).all()
+
+
+def test_the_same_generator_draws_the_same_samples():
+    ways = [
+        generate(Countdown(), prompts([9], [9]), Marks, limit=6, temperature=3.0, generator=torch.manual_seed(seed))
+        for seed in (1, 1, 2)
+    ]
+    assert torch.equal(ways[0].tokens, ways[1].tokens)
+    assert not torch.equal(ways[0].tokens, ways[2].tokens)
+
+
+def test_a_hook_sees_every_step_of_the_rows_that_go_on():
+    seen = []
+    generate(Countdown(), prompts([2], [3], [9]), Marks, limit=4, hook=seen.append)
+    assert [step.column for step in seen] == [0, 1, 2, 3]
+    assert [step.rows.tolist() for step in seen] == [[0, 1, 2], [0, 1, 2], [2], [2]]
+    assert seen[3].sequence.tolist() == [[9, 8, 7, 6]]
+    assert seen[0].states.shape == (1, 3, 12)
+    assert seen[0].weight.tolist() == [[1.0, 1.0, 1.0]]
+    assert seen[0].log_probability.exp().sum(dim=1).tolist() == pytest.approx([1, 1, 1])
+    assert seen[0].log_probability[:, 0].tolist() == [-math.inf] * 3
+
+
+def test_a_hook_may_forbid_a_token():
+    def no_sevens(step):
+        banned = step.log_probability.clone()
+        banned[:, 7] = -math.inf
+        return Change(log_probability=banned)
+
+    found = generate(Countdown(), prompts([9]), Marks, limit=2, hook=no_sevens)
+    assert found.tokens[0, 0] == 8
+    assert found.tokens[0, 1] not in (0, 7)
+    assert found.log_probability[0, 1].item() == pytest.approx(math.log(1 / 10))  # ten others, equally likely
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_hook_may_force_tokens_and_leave_others_free(cached):
+    def forced(step):
+        return Change(tokens=torch.tensor([5, 0])[step.rows]) if step.column == 1 else None
+
+    found = generate(Countdown(), prompts([9], [9]), Marks, limit=3, hook=forced, cached=cached)
+    assert found.tokens.tolist() == [[8, 5, 4], [8, 7, 6]]
+    assert found.log_probability[0].tolist() == pytest.approx([counted(8), 0.0, counted(4)], abs=1e-6)
+
+
+@pytest.mark.parametrize("cached", [True, False])
+def test_a_hook_may_let_rows_go_on_as_others_stand(cached):
+    def swapped(step):
+        return Change(rows=torch.tensor([1, 1, 0])) if step.column == 1 else None
+
+    found = generate(Countdown(), prompts([9], [7, 6], [4]), Marks, limit=3, hook=swapped, cached=cached)
+    assert found.tokens.tolist() == [[5, 4, 3], [5, 4, 3], [8, 7, 6]]
+    assert found.compute.tolist() == [12.0, 12.0, 9.0]  # what was written and read counts with it
+
+
+def test_a_hook_that_selects_too_few_rows_is_refused():
+    with pytest.raises(ValueError, match=r"one for each of the 2 \(got 1\)"):
+        generate(Countdown(), prompts([9], [7]), Marks, limit=3, hook=lambda step: Change(rows=torch.tensor([0])))
+
+
+def small(seed=0, **options):
+    """A loud model in double precision, its layout, and prompts of different lengths."""
+    task = Addition(digits=4, min_digits=1)
+    config = UniversalTransformerConfig(**{"width": 16, "heads": 2, "steps": 3, **options})
+    layout = SequenceLayout(task, chain=True, places=config.reads_places)
+    torch.manual_seed(seed)
+    model = config.build(layout.vocabulary, layout.max_length).double().eval()
+    with torch.no_grad():
+        model.embedding.weight.mul_(50)
+    examples = task.sample(np.array([1, 4, 2, 3, 1, 4]), np.random.default_rng(0))
+    return model, layout, layout.prompts(examples)
+
+
+@pytest.mark.parametrize(("factor", "same"), [(1.0, True), (-1.0, False)])
+def test_feeding_the_embedding_of_the_token_written_changes_nothing_and_another_does(factor, same):
+    model, layout, batch = small()
+    plain = generate(model, batch, layout, limit=8)
+
+    def repeated(step):
+        return Change(embeddings=model.embed(step.log_probability.argmax(dim=-1)) * factor)
+
+    ways = [generate(model, batch, layout, limit=8, hook=repeated, cached=cached) for cached in (True, False)]
+    assert torch.equal(ways[0].tokens, ways[1].tokens)
+    assert torch.equal(ways[0].tokens, plain.tokens) == same
+
+
+def test_values_behind_tokens_are_fed_and_kept():
+    model, layout, batch = small()
+
+    def doubled(step):
+        return Change(values=torch.full((len(step.rows),), 2.0, dtype=torch.float64)) if step.column == 1 else None
+
+    def embedded(step):  # the same, said with embeddings
+        return Change(embeddings=2 * model.embed(step.log_probability.argmax(dim=-1))) if step.column == 1 else None
+
+    ways = [generate(model, batch, layout, limit=6, hook=doubled, cached=cached) for cached in (True, False)]
+    assert torch.equal(ways[0].tokens, ways[1].tokens)
+    assert torch.equal(ways[0].tokens, generate(model, batch, layout, limit=6, hook=embedded).tokens)
+    assert ways[0].values[:, :3].tolist() == [[1.0, 2.0, 1.0]] * 6
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize("places", [True, False])
+def test_chunks_write_what_one_batch_writes(places, rows):
+    model, layout, batch = small(places=places)
+    whole = generate(model, batch, layout, limit=12)
+    bound = rows * model.cached_bytes(None) * (batch.tokens.shape[1] + 12)
+    sizes = []
+    chunked = generate(
+        model, batch, layout, limit=12, cache_bytes=bound, hook=lambda step: sizes.append(len(step.rows))
+    )
+    assert torch.equal(chunked.tokens, whole.tokens)
+    assert_close(chunked.log_probability, whole.log_probability, rtol=0, atol=1e-6)
+    assert torch.equal(chunked.compute, whole.compute)
+    assert max(sizes) == rows
+
+
+def test_the_cache_of_a_chunk_stays_within_the_bound():
+    model, layout, batch = small()
+    bound = 2 * model.cached_bytes(None) * (batch.tokens.shape[1] + 12) + 1
+    held = []
+
+    def weighed(step):
+        held.append(sum(2 * keys.numel() * keys.element_size() for keys, _ in step.cache._entries.values()))
+
+    generate(model, batch, layout, limit=12, cache_bytes=bound, hook=weighed)
+    assert 0 < max(held) <= bound

@@ -196,6 +196,29 @@ class TaskPromises:
             assert _same_rows(task.key(alone), keys[rows]), "key depends on how wide the batch is"
             assert np.array_equal(task.split(alone, 0), home[rows]), "split depends on how wide the batch is"
 
+    def typed_problems_are_solved_as_drawn_ones(self) -> None:
+        """Where the task works out typed problems: chain, steps, answer and difficulty are those of the example."""
+        if not self._task.completes:
+            return
+        drawn = self._draw(1)
+        solved = self._task.complete(drawn.prompt)
+        assert np.array_equal(solved.difficulty, drawn.difficulty), "complete() finds another difficulty"
+        for name in ("chain", "answer"):
+            assert _same_rows(getattr(solved, name), getattr(drawn, name)), f"complete() finds another {name}"
+
+    def places_depend_on_nothing_later(self) -> None:
+        """Where the task tells places: one for each token, from 0; after the prompt, whatever follows."""
+        if not self._task.tells_places:
+            return
+        rows, given = _written(self._draw(1).select(slice(0, 40)), len(self._task.symbols))
+        places = self._task.places(rows, given)
+        assert places.shape == rows.shape, f"places have shape {places.shape} for tokens {rows.shape}"
+        assert (places >= 0).all(), "a place is negative"
+        assert not places[rows == 0].any(), "padding has a place"
+        for cut in range(int(given.max()), rows.shape[1]):
+            before = self._task.places(np.where(np.arange(rows.shape[1]) < cut, rows, 0), given)
+            assert np.array_equal(before[:, :cut], places[:, :cut]), f"places before {cut} depend on later tokens"
+
     def splits_are_disjoint(self) -> None:
         """train, val, guide and test never share a problem; nor do ood and ood_test, with any of the others."""
         seen_in: dict[bytes, str] = {}
@@ -259,6 +282,18 @@ def _rows(array: IntArray) -> Iterator[bytes]:
 
 def _same_rows(one: IntArray, other: IntArray) -> bool:
     return list(_rows(one)) == list(_rows(other))
+
+
+def _written(examples: Examples, mark: int) -> tuple[IntArray, IntArray]:
+    """Rows (N, L) as a layout writes them, and how much of each is given; its marks are ids from ``mark`` on."""
+    pieces = [(examples.prompt, mark), (examples.chain, mark + 1), (examples.answer, mark + 2)]
+    rows = [
+        [token for tokens, after in pieces for token in [*tokens[row][tokens[row] != 0].tolist(), after]]
+        for row in range(len(examples))
+    ]
+    width = max(map(len, rows))
+    given = (examples.prompt != 0).sum(axis=1) + 1
+    return np.array([row + [0] * (width - len(row)) for row in rows], dtype=np.int64), given
 
 
 def _trimmed(examples: Examples) -> Examples:

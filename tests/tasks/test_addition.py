@@ -114,3 +114,23 @@ def _integer(text):
         part = text[start : start + 18]
         value = value * 10 ** len(part) + int(part)
     return value
+
+
+def test_a_typed_sum_may_have_numbers_of_different_lengths():
+    task = Addition()
+    found = task.complete(task.parse("999+1")[None])
+    assert task.text(found.chain[0]) == ">01>01>01"  # 9+1 = 10, 9+0+1 = 10, 9+0+1 = 10
+    assert task.text(found.answer[0]) == "0001"
+    assert task.text(task.complete(task.parse("1+999")[None]).answer[0]) == "0001"
+
+
+def test_places_of_column_sums_follow_their_column():
+    task = Addition()
+    text = "128+367"
+    row = np.concatenate([task.parse(text), [13], task.parse(">51>90>40"), [14], task.parse("5940"), [15]])[None]
+    assert len(task.symbols) == 13
+    assert task.places(row, np.array([len(text) + 1]))[0].tolist() == [
+        *(4, 3, 2, 0, 4, 3, 2, 1),  # 128+367, and the mark after it
+        *(1, 2, 3, 2, 3, 4, 3, 4, 5),  # each column's sum: its digit in the column's place, the carry in the next
+        *(1, 2, 3, 4, 5, 1),  # the answer between its marks
+    ]

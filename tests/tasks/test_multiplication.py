@@ -131,3 +131,79 @@ def test_operands_are_drawn_uniformly_among_numbers_of_that_many_digits():
 def key(task, text):
     drawn = task.sample(np.array([1]), np.random.default_rng(0))
     return task.key(dataclasses.replace(drawn, prompt=task.parse(text)[None])).tolist()
+
+
+# -- typed problems, and the place of every token
+
+
+def test_typed_problems_of_any_shape_are_worked_out_in_order():
+    task = Multiplication()
+    typed = [task.parse(text) for text in ("123*456", "7*8", "12*345", "0099*1")]
+    width = max(map(len, typed))
+    found = task.complete(np.array([[*row, *[0] * (width - len(row))] for row in typed]))
+    written = [
+        tuple(task.text(tokens[row]) for tokens in (found.prompt, found.chain, found.answer)) for row in range(4)
+    ]
+    assert written == [
+        ("123*456", "+8370+5160>88860+2940>880650", "880650"),
+        ("7*8", "+65", "65"),
+        ("12*345", "+060+840>0450+630>04140", "04140"),
+        ("0099*1", "+99000", "99000"),
+    ]
+    assert found.difficulty.tolist() == [3, 1, 2, 4]
+
+
+@pytest.mark.parametrize("text", ["12", "*", "12*", "*3", "1*2*3", "1+2", "1*2>3"])
+def test_what_is_no_product_is_refused(text):
+    with pytest.raises(ValueError, match=r"expected two numbers such as 12\*34"):
+        Multiplication().complete(Multiplication().parse(text)[None])
+
+
+CHAIN, ANSWER, END = 14, 15, 16  # a layout's marks, after the 14 symbols of base 10
+
+
+def placed(task, text):
+    """The places of the tokens in ``text``, where ``c``, ``a`` and ``e`` are the layout's marks."""
+    marks = {"c": CHAIN, "a": ANSWER, "e": END}
+    row = np.array([[marks.get(letter) or int(task.parse(letter)[0]) for letter in text]])
+    given = np.array([min(text.index(mark) for mark in "ca" if mark in text) + 1])
+    return task.places(row, given)[0].tolist()
+
+
+def test_places_follow_significance_in_prompt_partial_products_sums_and_answer():
+    assert len(Multiplication().symbols) == CHAIN
+    # ones are 2, tens 3; the second partial product is shifted by one; a mark stands before its number
+    assert placed(Multiplication(digits=2), "12*34c+840+630>8040a8040e") == [
+        *(3, 2, 0, 3, 2, 1),  # 12*34c
+        *(1, 2, 3, 4),  # +840    12 x 4 =  48
+        *(2, 3, 4, 5),  # +630    12 x 3 =  36, in the place of tens
+        *(1, 2, 3, 4, 5),  # >8040
+        *(1, 2, 3, 4, 5, 1),  # a8040e
+    ]
+
+
+def test_places_in_plain_order_count_down_to_the_ones():
+    assert placed(Multiplication(digits=2, digit_order="plain"), "12*34c+048+036>0408a0408") == [
+        *(3, 2, 0, 3, 2),
+        *(6,),  # c would open a number as wide as the answer
+        *(5, 4, 3, 2),  # +048
+        *(6, 5, 4, 3),  # +036, in the place of tens
+        *(6, 5, 4, 3, 2),  # >0408
+        *(6, 5, 4, 3, 2),  # a0408
+    ]
+
+
+def test_a_number_that_never_ends_stays_within_the_places_of_its_width():
+    assert placed(Multiplication(digits=2), "12*34a123456789")[5:] == [1, 2, 3, 4, 5, 5, 5, 5, 5, 5]
+    assert placed(Multiplication(digits=2, digit_order="plain"), "12*34a123456789")[5:] == [
+        6,
+        5,
+        4,
+        3,
+        2,
+        2,
+        2,
+        2,
+        2,
+        2,
+    ]
