@@ -16,6 +16,9 @@ _HOMES = {
     "Run": "factorexe.run",
     "RunConfig": "factorexe.config",
     "resolve": "factorexe.config",
+    "reloaded": "factorexe.evaluation",
+    "evaluate": "factorexe.evaluation",
+    "predict": "factorexe.evaluation",
     "Task": "factorexe.tasks.base",
     "Examples": "factorexe.tasks.base",
 }

@@ -102,7 +102,7 @@ class RunConfig(Options):
 
     task: Annotated[Any, Choice("tasks")]
     """Family of problems."""
-    model: Annotated[Any, Choice("models", "transformer")]
+    model: Annotated[Any, Choice("models", "universal-transformer")]
     """Network."""
     objective: Annotated[Any, Choice("objectives", "answer")]
     """What is trained."""
@@ -255,8 +255,8 @@ def preset_layers(
     chosen = (
         said.get("model") or _name(layers.get("model")) or _name(_layered([of_task], wanted).get("model")) or default
     )
-    of_task = {label: _without_other_model(options, chosen) for label, options in of_task.items()}
     of_model = _presets_of("models", chosen)
+    of_task = {label: _for_model(options, chosen) for label, options in of_task.items()}
     options = _layered([of_task, of_model], wanted)
     if preset and preset not in (*of_task, *of_model):
         return options, [f"there is no preset {preset!r}; {suggestion(preset, dict.fromkeys([*of_task, *of_model]))}"]
@@ -279,10 +279,20 @@ def _layered(presets: Sequence[Mapping[str, Mapping[str, Any]]], wanted: Sequenc
     return options
 
 
-def _without_other_model(options: dict[str, Any], chosen: str) -> dict[str, Any]:
-    """A task's preset without the options it has for a model that is not the one chosen."""
-    named = _name(options.get("model"))
-    return options if named in (None, chosen) else {field: v for field, v in options.items() if field != "model"}
+def _for_model(options: dict[str, Any], chosen: str) -> dict[str, Any]:
+    """A task's preset with those of its options for another model that the chosen one has too."""
+    block = _block(options.get("model") or {})
+    if block.get("name", chosen) == chosen:
+        return options
+    try:
+        known = Registry("models").get(chosen).cls.model_fields
+    except PluginError:
+        known = {}  # the binder says what is wrong with it
+    return {**options, "model": {option: value for option, value in block.items() if option in known}}
+
+
+def _block(value: Any) -> dict[str, Any]:
+    return {"name": value} if isinstance(value, str) else dict(value)
 
 
 def _name(block: Any) -> str | None:

@@ -15,7 +15,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from factorexe.callbacks.generalization import GeneralizationMonitor, events
+from factorexe.callbacks.generalization import GeneralizationMonitor
+from factorexe.metrics import events
 
 _SPLITS = ("seen", "val", "ood")
 

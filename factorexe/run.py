@@ -123,6 +123,8 @@ def build(config: Any, least_length: int = 0) -> Built:
         torch.default_generator.manual_seed(config.seed)
         model = config.model.build(layout.vocabulary, max(layout.max_length, least_length))
         objective = config.objective.build(model, layout)
+    if config.trainer.compile and not model.compiles:
+        raise ConfigError(f"trainer.compile: {config.model.name} has no core that can be compiled; leave it out")
     return Built(layout, model, objective, data)
 
 

@@ -123,3 +123,24 @@ def test_help_lists_the_options_of_what_was_chosen():
     for option in ("--task.second_digits", "--model.layers", "--optim.optimizer.weight_decay", "--trainer.max_steps"):
         assert option in text
     assert "Digits of the second number" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--model.places",), True),
+        (("--model.places", "true"), True),
+        (("--model.places=True",), True),
+        (("--no-model.places",), False),
+        (("--model.places", "false"), False),
+        (("--model.places=false",), False),
+        (("--model.places", "true", "--model.places", "false", "--seed", "3"), False),
+    ],
+)
+def test_a_yes_or_no_may_be_said_in_words_or_as_a_flag(words, expected):
+    assert typed("--task", "addition", *words).model.places is expected
+
+
+@pytest.mark.parametrize("words", [("--model.places", "maybe"), ("--model.places=maybe",)])
+def test_what_is_neither_yes_nor_no_is_named(words):
+    assert complaints(*words) == ("--model.places: expected true or false (got 'maybe')",)

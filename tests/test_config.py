@@ -131,7 +131,7 @@ def test_the_same_run_has_the_same_id_however_it_is_written(tmp_path):
     own_file = file(tmp_path, "own.yaml", as_yaml(plain.config))
     same = [
         typed("--task addition"),
-        typed("--task=addition --model transformer --task.digits 3 --task.digit-order reversed --seed=0"),
+        typed("--task=addition --model universal-transformer --task.digits 3 --task.digit-order reversed --seed=0"),
         resolve({"task": {"name": "addition", "base": 10}, "trainer.max_steps": 1000}),
         resolve(files=[own_file]),
         typed("--task addition", files=[own_file]),

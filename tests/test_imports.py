@@ -37,8 +37,9 @@ MAY_IMPORT = {
     "scores": set(),
     "learner": {"generation", "layout", "models", "objectives", "optim", "scores"},
     "rundir": set(),
-    "callbacks": {"data", "generation", "layout", "rundir", "scores"},
-    "result": {"callbacks"},
+    "metrics": set(),
+    "callbacks": {"data", "generation", "layout", "metrics", "rundir", "scores"},
+    "result": {"callbacks", "metrics"},
     "training": {"callbacks", "learner", "result", "rundir", "threads"},
     "run": {
         *("config", "data", "layout", "preflight", "record", "rundir", "splits", "threads", "training", "weights"),
@@ -49,6 +50,9 @@ MAY_IMPORT = {
     "weights": {"rundir"},
     "threads": set(),
     "tables": set(),
+    "labels": set(),
+    "history": {"metrics", "rundir"},
+    "plots": {"history", "labels", "metrics"},
     "evaluation": {
         *("callbacks", "config", "data", "layout", "learner", "run", "rundir", "scores", "tasks", "threads"),
         *("training", "weights"),
@@ -61,6 +65,8 @@ MAY_IMPORT = {
         "commandline",
         "config",
         "evaluation",
+        "history",
+        "plots",
         "recipe",
         "registry",
         "run",
@@ -71,7 +77,7 @@ MAY_IMPORT = {
         "threads",
     },
     "__main__": {"cli"},
-    "__init__": {"config", "run", "tasks"},
+    "__init__": {"config", "evaluation", "run", "tasks"},
 }
 NO_TORCH = (
     "registry",
@@ -85,6 +91,10 @@ NO_TORCH = (
     "cli",
     "__init__",
     "recipe",
+    "metrics",
+    "labels",
+    "history",
+    "plots",
 )
 LOOKS_AT_TORCH = (HOUSE / "cli" / "doctor.py",)  # and at the machine through it, when it runs
 LIGHTNING = ("callbacks", "data", "evaluation", "learner", "scores", "training")  # and torchmetrics

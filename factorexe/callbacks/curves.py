@@ -24,7 +24,8 @@ LAYOUT = {
         "solved": ["Multiline", [f"solved/{_SPLITS}"]],
         "loss": ["Multiline", [f"loss/{_SPLITS}"]],
         "token accuracy": ["Multiline", [f"token_accuracy/{_SPLITS}"]],
-        "gap": ["Multiline", ["gap/(solved|loss)"]],
+        "gap in solved": ["Multiline", ["gap/solved"]],
+        "gap in loss": ["Multiline", ["gap/loss"]],
     }
 }
 _RESULTS = ("solved/seen", "solved/val", "solved/ood", "loss/val")

@@ -1,25 +1,16 @@
 """Memorization against generalization: seen, val and ood scored by the same pass, at step cadence.
 
 After every evaluation one row of numbers goes to TensorBoard and to metrics.csv: solved rate and loss per
-split, their gaps (seen minus val in solved, val minus seen in loss) and the solved rate by difficulty.  From
-the rows come the events of a run: a split is *reached* at the first of three consecutive evaluations with
-solved >= 0.99::
+split, their gaps (seen minus val in solved, val minus seen in loss) and the solved rate by difficulty::
 
-    step   solved/seen   solved/val
-     900      0.970         0.930
-    1000      0.991         0.960      t_mem = 1000
-    1100      0.995         0.985
-    1200      0.999         0.992      t_gen = 1200, delay = 200
-    1300      1.000         0.995
-    1400      1.000         0.996
+    {"step": 500, "solved/seen": 0.995, "solved/val": 0.977, "gap/solved": 0.018, ...}
+
+The best row is the one with the highest solved rate on val, then the lowest val loss.
 """
 
 from __future__ import annotations
 
-import csv
-import io
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +18,9 @@ import lightning.pytorch as lightning
 
 from factorexe.callbacks.base import Instrument
 from factorexe.callbacks.curves import TrainingCurve
+from factorexe.metrics import Row, as_csv
 from factorexe.rundir import write
 from factorexe.scores import Score
-
-REACHED, CONSECUTIVE = 0.99, 3
-EVENTS = {"t_mem": "seen", "t_gen": "val", "t_ood": "ood"}
 
 
 class GeneralizationMonitor(Instrument):
@@ -46,7 +35,7 @@ class GeneralizationMonitor(Instrument):
 
     def __init__(self, file: Path, curve: TrainingCurve, problems_per_step: int, started: float) -> None:
         self.file, self.curve, self.problems_per_step = file, curve, problems_per_step
-        self.rows: list[dict[str, float]] = []
+        self.rows: list[Row] = []
         self.best: int | None = None  # number of the best row
         self.evaluation_time = 0.0
         self.latest: dict[str, Any] = {}  # n, interval and rates by difficulty of each split, as in result.json
@@ -101,7 +90,7 @@ class GeneralizationMonitor(Instrument):
         """Whether the latest evaluation is the best so far."""
         return self.best == len(self.rows) - 1
 
-    def _numbers(self, scores: dict[str, Score]) -> dict[str, float]:
+    def _numbers(self, scores: dict[str, Score]) -> Row:
         row = {"loss/train": self.curve.latest}
         for name in ("loss", "solved", "token_accuracy"):
             row |= {f"{name}/{split}": getattr(score, name) for split, score in scores.items()}
@@ -114,23 +103,6 @@ class GeneralizationMonitor(Instrument):
         return row
 
 
-def events(rows: Sequence[dict[str, float]]) -> dict[str, int | None]:
-    """``t_mem``, ``t_gen``, ``t_ood`` and ``delay`` = t_gen - t_mem; None where not reached."""
-    found: dict[str, int | None] = {event: _reached(rows, f"solved/{split}") for event, split in EVENTS.items()}
-    memorized, generalized = found["t_mem"], found["t_gen"]
-    found["delay"] = None if memorized is None or generalized is None else generalized - memorized
-    return found
-
-
-def _reached(rows: Sequence[dict[str, float]], name: str) -> int | None:
-    run = 0
-    for number, row in enumerate(rows):
-        run = run + 1 if row.get(name, 0.0) >= REACHED else 0
-        if run == CONSECUTIVE:
-            return int(rows[number - CONSECUTIVE + 1]["step"])
-    return None
-
-
 def _details(score: Score) -> dict[str, Any]:
     rates = {
         str(level): {"rate": rate.rate, "interval": list(rate.interval), "n": rate.n}
@@ -139,16 +111,6 @@ def _details(score: Score) -> dict[str, Any]:
     return {"n": score.n, "interval": list(score.interval), "by_difficulty": rates}
 
 
-def _rank(row: dict[str, float]) -> tuple[float, float]:
+def _rank(row: Row) -> tuple[float, float]:
     """Highest val solved, then lowest val loss."""
     return row.get("solved/val", 0.0), -row.get("loss/val", float("inf"))
-
-
-def as_csv(rows: Sequence[dict[str, float]]) -> str:
-    """One line per row; columns are all names that occur, in order of appearance."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, names, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()

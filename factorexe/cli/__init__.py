@@ -23,10 +23,10 @@ import sys
 from collections.abc import Sequence
 
 from factorexe import __version__
-from factorexe.cli import doctor, fit, listing, predict, recipes, score
+from factorexe.cli import doctor, fit, listing, plot, predict, recipes, score
 from factorexe.cli.command import DONE, FAILED, INTERRUPTED, BadInput, Parser, refuse
 
-VERBS = (fit, score, predict, listing, recipes, doctor)  # modules whose ``add`` adds verbs, in the order of the help
+VERBS = (fit, score, predict, plot, listing, recipes, doctor)  # modules whose ``add`` adds verbs, as in the help
 EPILOG = """\
 factorexe fit --help explains training; factorexe fit --task NAME --help lists every option of a run.
 For completion with TAB, tell the shell: eval "$(register-python-argcomplete factorexe)"

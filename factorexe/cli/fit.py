@@ -22,6 +22,7 @@ FIT_OPTIONS = """\
   --recipe NAME         options that ship with the package (factorexe recipes list); files go over them
   --config FILE         options from a YAML file; may be given several times, later ones win
   --OPTION VALUE        any option of the run, such as --task.digits 4 or --optim.optimizer.lr 1e-3
+  --init-from RUN       begin with the best weights of that run, symbol by symbol
   --print-config        print the resolved run as YAML and stop
   --runs DIR            where runs are kept (default: runs)
   --resume RUN          go on with the run in this directory; --trainer.max_steps N extends it

@@ -172,12 +172,13 @@ class Model(nn.Module):
         """Memory that a cache needs for each position of a row; 0 if unknown, and then rows are never held back."""
         return 0
 
-    def compile_core(self) -> None:
-        """From now on what costs most runs compiled in training, where every batch has the same shape.
+    @property
+    def compiles(self) -> bool:
+        """Whether ``compile_core`` is defined."""
+        return type(self).compile_core is not Model.compile_core
 
-        Raises:
-            NotImplementedError: it cannot be.
-        """
+    def compile_core(self) -> None:
+        """From now on what costs most runs compiled in training, where every batch has the same shape."""
         raise NotImplementedError(f"{type(self).__name__} has no core that can be compiled")
 
     def embed(self, tokens: Tensor, values: Tensor | None = None) -> Tensor:

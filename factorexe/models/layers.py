@@ -1,7 +1,8 @@
 """The parts of a transformer: positions, attention, block.
 
 A block is pre-norm: ``x + attention(norm(x))``, then ``x + mlp(norm(x))`` (Xiong et al. 2020,
-arXiv:2002.04745), with LayerNorm (Ba et al. 2016, arXiv:1607.06450), GELU and no biases.
+arXiv:2002.04745), with LayerNorm (Ba et al. 2016, arXiv:1607.06450), SiLU (Elfwing et al. 2018,
+arXiv:1702.03118) and no biases.
 
 Weights begin as N(0, 1/fan_in); what writes into the residual stream is smaller by ``sqrt(2 * depth)``,
 ``depth`` being the number of block applications (Radford et al. 2019, section 2.3).
@@ -22,13 +23,13 @@ from factorexe.models.base import Cache
 class Context(NamedTuple):
     """What every block of a forward pass shares."""
 
-    turn: tuple[Tensor, Tensor] | None  # cosines and sines (B or 1, 1, T, head / 2); None: no rotary positions
+    turn: tuple[Tensor, Tensor] | None  # cosines and sines (B or none, T, 1, 1, head / 2); None: no rotary positions
     bias: Tensor | None  # (B or 1, 1, T, keys) added to scores: 0 where a query may look, else -inf; None: everywhere
     cache: Cache | None
 
 
 class Rotary(nn.Module):
-    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34), halves convention.
+    """Rotary position embedding (Su et al. 2021, arXiv:2104.09864, eq. 34): neighbours turn as pairs.
 
     Two vectors at positions m and n meet in a product that depends on m - n alone.
     """
@@ -44,15 +45,24 @@ class Rotary(nn.Module):
         self.register_buffer("sines", angles.sin().float(), persistent=False)
 
     def forward(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Cosines and sines (..., 1, T, width / 2) at ``positions`` (..., T)."""
-        return self.cosines[positions].unsqueeze(-3), self.sines[positions].unsqueeze(-3)
+        """Cosines and sines (..., T, 1, 1, width / 2) at ``positions`` (..., T)."""
+        cosines, sines = self.cosines[positions], self.sines[positions]
+        return cosines[..., None, None, :], sines[..., None, None, :]
 
 
 def turned(vectors: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
-    """``vectors`` (B, H, T, head) rotated by their positions, in their own precision."""
-    cosines, sines = (part.to(vectors.dtype) for part in turn)
-    left, right = vectors.chunk(2, dim=-1)
-    return torch.cat([left * cosines - right * sines, right * cosines + left * sines], dim=-1)
+    """``vectors`` (B, T, N, H, head) rotated by their positions, in single precision at least.
+
+    As complex numbers, in one pass over memory where real ones take four: a twentieth of a training step.
+    """
+    exact = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
+    pairs = exact.view(*exact.shape[:-1], -1, 2)
+    if torch.compiler.is_compiling():  # which knows no complex numbers, and fuses the passes anyway
+        (cosines, sines), (left, right) = turn, pairs.unbind(dim=-1)
+        there = torch.stack([left * cosines - right * sines, right * cosines + left * sines], dim=-1)
+    else:
+        there = torch.view_as_real(torch.view_as_complex(pairs) * torch.complex(*turn))
+    return there.flatten(-2).to(vectors.dtype)
 
 
 class Attention(nn.Module):
@@ -68,9 +78,11 @@ class Attention(nn.Module):
         """``slot`` names this application in the cache."""
         batch, length, width = x.shape
         heads = self.project(x).view(batch, length, 3, self.heads, width // self.heads)
-        queries, keys, values = heads.permute(2, 0, 3, 1, 4)  # (B, H, T, head) each
+        asked, values = heads.split([2, 1], dim=2)
         if context.turn is not None:
-            queries, keys = turned(queries, context.turn), turned(keys, context.turn)
+            asked = turned(asked, context.turn)
+        queries, keys = (part.transpose(1, 2) for part in asked.unbind(dim=2))  # (B, H, T, head) each
+        values = values.squeeze(2).transpose(1, 2)
         if context.cache is not None:
             keys, values = context.cache.append(slot, keys, values)
         mixed = attend(queries, keys, values, context.bias, self.dropout if self.training else 0.0)
@@ -91,7 +103,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, d
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, dropout_p=dropout)
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
     if bias is not None:
-        scores = scores + bias
+        scores += bias
     weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
     if dropout:
         weights = dropped(weights, dropout)
@@ -137,7 +149,7 @@ class Block(nn.Module):
         self.attention_norm = norm(width)
         self.attention = Attention(width, heads, dropout)
         self.mlp_norm = norm(width)
-        self.mlp = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.GELU(), nn.Linear(hidden, width, bias=False))
+        self.mlp = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.SiLU(), nn.Linear(hidden, width, bias=False))
         self.drop = Dropout(dropout)
 
     def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:

@@ -39,9 +39,9 @@ _SIGNAL_STD = 0.02  # as large as the token embedding
 class UniversalTransformerConfig(DecoderConfig):
     """A pre-norm decoder that applies one shared group of blocks several times."""
 
-    layers: int = Field(2, ge=1)
+    layers: int = Field(1, ge=1)
     """Blocks in the shared group."""
-    steps: int = Field(2, ge=1)
+    steps: int = Field(3, ge=1)
     """Times the group is applied."""
     prelude: int = Field(0, ge=0)
     """Blocks before the loop, each applied once."""

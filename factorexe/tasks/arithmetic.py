@@ -24,7 +24,7 @@ MOST_DIGITS = 4096
 # How this was found stands beside the presets of multiplication.
 DEFAULT = {
     "objective": "chain",
-    "model": "transformer",
+    "model": "universal-transformer",
     "model.positions": "learned",
     "model.heads": 8,
     "model.dropout": 0.1,

@@ -1,63 +1,12 @@
-"""Events and best rows, by tables small enough to read."""
+"""Rows and best rows, by evaluations small enough to read."""
 
-import csv
-import io
 from types import SimpleNamespace
 
 import pytest
 
-from factorexe.callbacks.generalization import GeneralizationMonitor, as_csv, events
+from factorexe.callbacks.generalization import GeneralizationMonitor
+from factorexe.metrics import read_rows
 from factorexe.scores import Rate, Score
-
-
-def table(**columns):
-    """Rows at steps 100, 200, ... with these solved rates."""
-    count = len(next(iter(columns.values())))
-    return [
-        {"step": 100 * (i + 1), **{f"solved/{split}": column[i] for split, column in columns.items()}}
-        for i in range(count)
-    ]
-
-
-def test_the_documented_table_gives_the_documented_events():
-    seen = [0.970, 0.991, 0.995, 0.999, 1.0, 1.0]
-    val = [0.930, 0.960, 0.985, 0.992, 0.995, 0.996]
-    rows = table(seen=seen, val=val, ood=[0.0] * 6)
-    assert events(rows) == {"t_mem": 200, "t_gen": 400, "t_ood": None, "delay": 200}
-
-
-@pytest.mark.parametrize(
-    ("solved", "reached"),
-    [
-        ([0.99, 0.99, 0.99], 100),  # the first of three, not the third
-        ([1.0, 1.0], None),  # two are not enough
-        ([1.0, 1.0, 0.98, 1.0, 1.0], None),  # interrupted
-        ([1.0, 1.0, 0.98, 1.0, 1.0, 1.0], 400),
-        ([0.5, 1.0, 1.0, 1.0, 0.0], 200),  # reached once is reached
-        ([1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 1.0], 100),  # the first time counts
-        ([0.9899, 1.0, 1.0], None),
-        ([], None),
-    ],
-)
-def test_reached_is_the_first_of_three_consecutive_evaluations(solved, reached):
-    assert events(table(val=solved))["t_gen"] == reached
-
-
-def test_no_delay_without_both_ends():
-    assert events(table(seen=[1.0] * 3, val=[0.0] * 3))["delay"] is None
-    assert events(table(seen=[0.0] * 3, val=[1.0] * 3))["delay"] is None
-
-
-def test_generalizing_before_memorizing_is_a_negative_delay():
-    assert events(table(seen=[0.9, 1.0, 1.0, 1.0], val=[1.0] * 4))["delay"] == -100
-
-
-def test_a_split_that_is_not_scored_is_not_reached():
-    assert events(table(val=[1.0] * 3))["t_ood"] is None
-
-
-def test_a_column_that_appears_late_is_empty_before():
-    assert as_csv([{"step": 1, "a": 2.0}, {"step": 2, "a": 3.0, "b": 4.0}]) == "step,a,b\n1,2.0,\n2,3.0,4.0\n"
 
 
 def score(solved, loss):
@@ -105,8 +54,7 @@ def test_a_row_holds_the_gaps_and_the_examples_seen(monitor):
 def test_the_file_holds_the_rows(monitor):
     for step in (1, 2, 3):
         evaluated(monitor, step, val=step / 4)
-    read = list(csv.DictReader(io.StringIO(monitor.file.read_text())))
-    assert [{name: float(value) for name, value in row.items()} for row in read] == monitor.rows
+    assert read_rows(monitor.file) == monitor.rows
 
 
 def test_evaluating_the_same_step_again_replaces_its_row(monitor):

@@ -20,7 +20,7 @@ def normal(*shape, seed=0, dtype=torch.float64):
 
 def meet(rotary, m, n):
     """The product of one query at m with one key at n."""
-    query, key = normal(1, 1, 1, 8, seed=1), normal(1, 1, 1, 8, seed=2)
+    query, key = normal(1, 1, 1, 1, 8, seed=1), normal(1, 1, 1, 1, 8, seed=2)
     at = [rotary(torch.tensor([[place]])) for place in (m, n)]
     return (turned(query, at[0]) * turned(key, at[1])).sum()
 
@@ -34,14 +34,37 @@ def test_two_rotated_vectors_meet_in_a_product_of_their_distance_alone():
 
 def test_rotation_keeps_the_norm_and_position_zero_changes_nothing():
     rotary = Rotary(8, 64)
-    x = normal(2, 3, 5, 8)
+    x = normal(2, 5, 2, 3, 8)
     there = turned(x, rotary(torch.tensor([[0, 7, 13, 40, 63]])))
     assert_close(there.norm(dim=-1), x.norm(dim=-1), rtol=1e-6, atol=0)
-    assert_close(there[:, :, 0], x[:, :, 0], rtol=0, atol=0)
+    assert_close(there[:, 0], x[:, 0], rtol=0, atol=0)
+    assert (there[:, 1:] - x[:, 1:]).abs().amin(dim=(0, 2, 3, 4)).max() > 0
+
+
+def test_each_row_turns_by_positions_of_its_own():
+    rotary, x = Rotary(8, 64), normal(2, 3, 2, 1, 8)
+    places = torch.tensor([[0, 1, 2], [5, 9, 40]])
+    together = turned(x, rotary(places))
+    for row in range(2):
+        assert torch.equal(together[row], turned(x[row : row + 1], rotary(places[row]))[0])
+
+
+def test_complex_and_real_arithmetic_turn_alike(monkeypatch):
+    turn, x = Rotary(8, 64)(torch.tensor([[0, 7, 13]])), normal(2, 3, 2, 1, 8)
+    as_complex = turned(x, turn)
+    monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
+    assert_close(turned(x, turn), as_complex, rtol=0, atol=1e-15)
+
+
+def test_half_precision_is_turned_in_single():
+    turn, x = Rotary(8, 64)(torch.tensor([[63]])), normal(1, 1, 1, 1, 8, dtype=torch.float32)
+    half = turned(x.bfloat16(), turn)
+    assert half.dtype == torch.bfloat16
+    assert torch.equal(half, turned(x.bfloat16().float(), turn).bfloat16())
 
 
 def test_the_first_pair_turns_by_one_radian_per_position():
-    x = torch.tensor([1.0, 0.0], dtype=torch.float64).view(1, 1, 1, 2)
+    x = torch.tensor([1.0, 0.0], dtype=torch.float64).view(1, 1, 1, 1, 2)
     there = turned(x, Rotary(2, 4)(torch.tensor([[3]])))
     assert_close(there.flatten(), torch.tensor([math.cos(3), math.sin(3)], dtype=torch.float64), rtol=0, atol=1e-6)
 

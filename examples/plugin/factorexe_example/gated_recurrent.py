@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from factorexe.models.base import Cache, Model, ModelConfig, Output
+from factorexe.models.base import Cache, Model, ModelConfig, Output, one_state
 
 
 class GatedRecurrentConfig(ModelConfig):
@@ -37,6 +37,8 @@ class GatedRecurrentConfig(ModelConfig):
 
 class GatedRecurrent(Model):
     """Token embedding, layers, norm, readout."""
+
+    symbol_rows: ClassVar[tuple[str, ...]] = ("embedding.weight", "head.weight")
 
     def __init__(self, config: GatedRecurrentConfig, vocabulary: int) -> None:
         super().__init__()
@@ -74,14 +76,7 @@ class GatedRecurrent(Model):
         real = torch.ones_like(tokens, dtype=torch.bool) if started else (tokens != 0).cumsum(dim=1) > 0
         for slot, layer in enumerate(self.layers):
             x = layer(x, real.unsqueeze(-1), cache, slot)
-        one = x.new_ones(())
-        return Output(
-            states=x.unsqueeze(0),
-            weight=one.expand(1, *tokens.shape),
-            compute=(one * len(self.layers)).expand(tokens.shape),
-            penalty=x.new_zeros(()).expand(tokens.shape),
-            regulariser=x.new_zeros(()),
-        )
+        return one_state(x, len(self.layers))
 
     def readout(self, states: Tensor) -> Tensor:
         """(..., D) to (..., V)."""

@@ -1,0 +1,32 @@
+"""The Python API in one script: train a looped model, then let the same weights take fewer and more steps.
+
+    python examples/depth.py
+
+One shared block is applied four times in training, on sums of two to four digits written from the left, without
+intermediate steps (the recipe depth-at-test-time).  You should see val rise with every step up to the fourth, and
+what happens beyond it: as many problems solved if the state has settled, fewer if it drifts away.
+"""
+
+from __future__ import annotations
+
+import factorexe
+from factorexe.recipe import find
+
+STEPS = (1, 2, 3, 4, 6, 8)
+
+
+def main() -> None:
+    """Train, or read the run that is there, and print one row for each number of steps."""
+    run = factorexe.fit(factorexe.resolve(files=[find("depth-at-test-time")]), say=print)
+    print(f"\nsteps   val    ood    block applications per problem   ({run.path})")
+    for steps in STEPS:
+        record = factorexe.evaluate(factorexe.reloaded(run, {"model.steps": steps}), ("val", "ood"))
+        val, ood = (record["solved"][split]["rate"] for split in ("val", "ood"))
+        print(f"{steps:5d}  {val:.3f}  {ood:.3f}  {record['compute_per_problem']['val']:.0f}")
+    answers, _ = factorexe.predict(run, ["999+1", "4567+5678"])
+    for answer in answers:
+        print(f"{answer.prompt} = {answer.answer}  {'right' if answer.right else f'WRONG, {answer.right_answer}'}")
+
+
+if __name__ == "__main__":
+    main()
