@@ -22,6 +22,8 @@ def fitted(runs, **changes):
         "task": "addition",
         "model": "universal-transformer",
         "model.layers": 1,
+        "model.steps": 2,
+        "model.positions": "rotary",
         "objective": "chain",
         "data.eval_size": 30,
         "trainer.max_steps": 60,

@@ -26,7 +26,7 @@ def configured(**trainer):
         {
             "task": {"name": "addition", "digits": 2},
             "objective": "chain",
-            "model": {"dropout": 0.1},
+            "model": {"name": "transformer", "dropout": 0.1},
             "optim": {"warmup": 2, "optimizer": {"lr": 0.01}},
             "data": {"batch_size": 8, "eval_size": 8},
             "trainer": {"max_steps": STEPS, **trainer},

@@ -16,6 +16,7 @@ from factorexe.weights import content_hash, model_weights, take_over
 BASE = {
     "task": "addition",
     "model": "universal-transformer",
+    "model.layers": 2,
     "model.positions": "learned",
     "objective": "chain",
     "data.eval_size": 10,

@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from factorexe import recipe
-from factorexe.choice import Choice, name_at, merged
+from factorexe.choice import Choice, merged, name_at
 from factorexe.commandline import choices_said, underscored
 from factorexe.config import ConfigError, RunConfig, preset_layers, read_yaml
 from factorexe.registry import PluginError, Registry

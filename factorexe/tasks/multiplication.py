@@ -29,7 +29,7 @@ class Multiplication(Arithmetic):
     second_digits: int | None = Field(None, ge=1, le=MOST_DIGITS)
     """Digits of the second number; as many as the first if not given."""
 
-    # How the defaults were found, with the plain transformer (2 layers of width 128, RMSNorm and GELU then, 2 cores; one
+    # How the defaults were found, with the plain transformer (2 layers of width 128, RMSNorm and GELU at that time; one
     # or two seeds each, solved by greedy decoding):
     #   rotary positions, 4 heads, no dropout   a seed finds the rule early or memorizes for good: with 2,000 to 6,000
     #                                           problems val ended anywhere from 0.85 to 1.00

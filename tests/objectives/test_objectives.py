@@ -139,7 +139,7 @@ def test_a_model_that_knows_four_examples_by_heart_answers_them(chain, prompt):
     task, layout, model, objective = real(chain, prompt=prompt)
     batch = layout.batch(task.sample(np.full(4, 2), np.random.default_rng(0)), layout.length([2]))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2)
-    for _ in range(60):
+    for _ in range(120):
         loss = objective.loss(model, batch)
         optimizer.zero_grad()
         (loss.total / loss.weight).backward()
