@@ -60,7 +60,7 @@ class Clock(Stop):
 def config(steps: int, options: dict[str, Any]) -> dict[str, Any]:
     """A run with one small evaluation, at its end."""
     ends = {"trainer.max_steps": steps, "trainer.val_check_interval": 10 * steps, "data.eval_size": 1}
-    return {"task": "multiplication", "data.train_size": 30, **options, **ends}
+    return {"task": "multiplication", "model": "transformer", "data.train_size": 30, **options, **ends}
 
 
 def fitted(steps: int, options: dict[str, Any]) -> float:

@@ -3,8 +3,8 @@
     python examples/depth.py
 
 One shared block is applied four times in training, on sums of two to four digits written from the left, without
-intermediate steps (the recipe depth-at-test-time).  You should see val rise with every step up to the fourth, and
-what happens beyond it: as many problems solved if the state has settled, fewer if it drifts away.
+intermediate steps (the recipe depth-at-test-time; some four minutes).  You should see val rise to 0.99 at the fourth
+step and fall beyond it: the model has learned a computation of four steps, not one that settles.
 """
 
 from __future__ import annotations

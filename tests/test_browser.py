@@ -23,6 +23,7 @@ FILTER = "tagFilter=" + quote("^(loss|solved)/")
 STEPS, EVERY = 20, 5
 TINY = {
     "task": "addition",
+    "model": "transformer",
     "objective": "chain",
     "data.batch_size": 8,
     "data.eval_size": 12,
