@@ -24,13 +24,13 @@ Logits = Callable[[Tensor], Tensor]
 def transformer(width: int) -> tuple[nn.Module, Logits]:
     """Ours, every layer with weights of its own."""
     model = TransformerConfig(layers=LAYERS, width=width, heads=HEADS).build(VOCABULARY, LENGTH)
-    return model, lambda tokens: model.readout(model(tokens).states[0])
+    return model, lambda tokens: model.readout(model(tokens).states).squeeze(0)
 
 
 def universal_transformer(width: int) -> tuple[nn.Module, Logits]:
     """Ours, one layer applied as often."""
     model = UniversalTransformerConfig(layers=1, steps=LAYERS, width=width, heads=HEADS).build(VOCABULARY, LENGTH)
-    return model, lambda tokens: model.readout(model(tokens).states[0])
+    return model, lambda tokens: model.readout(model(tokens).states).squeeze(0)
 
 
 def x_transformers(width: int, *, flash: bool) -> tuple[nn.Module, Logits]:
