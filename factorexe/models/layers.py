@@ -53,7 +53,7 @@ class Rotary(nn.Module):
 def turned(vectors: Tensor, turn: tuple[Tensor, Tensor]) -> Tensor:
     """``vectors`` (B, T, N, H, head) rotated by their positions, in single precision at least.
 
-    As complex numbers, in one pass over memory where real ones take four: a twentieth of a training step.
+    As complex numbers, in one pass over memory where real ones take four.
     """
     exact = vectors.to(torch.promote_types(vectors.dtype, torch.float32))
     pairs = exact.view(*exact.shape[:-1], -1, 2)
