@@ -112,8 +112,8 @@ def generate(
 def log_probability(model: Model, output: Output) -> Tensor:
     """(R, V) of the next token under the weighted mixture of the last position's states; never padding."""
     logits = model.readout(output.states[:, :, -1]).float()  # (S, R, V)
-    logits[..., 0] = -torch.inf
-    each = logits.log_softmax(dim=-1)
+    padding = torch.zeros(1, dtype=torch.long, device=logits.device)
+    each = logits.index_fill(-1, padding, -torch.inf).log_softmax(dim=-1)
     return each[0] if len(each) == 1 else (output.weight[:, :, -1, None].log() + each).logsumexp(dim=0)
 
 

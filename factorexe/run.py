@@ -173,7 +173,7 @@ def fit(
     with run.directory.locked():
         if not run.directory.record.exists():
             run.resolved = resolved._replace(config=_with_threads(resolved.config))
-            symbols = getattr(built.layout, "symbols", ()) if built else ()
+            symbols = built.layout.symbols if built else ()
             create(run.directory, run.config, resolved.plugins, symbols, contents, command)
         elif run.finished:
             say(f"this run is finished: {path} (--force starts it again and keeps the old one)")

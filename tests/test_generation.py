@@ -316,3 +316,9 @@ def test_the_cache_of_a_chunk_stays_within_the_bound():
 
     generate(model, batch, layout, limit=12, cache_bytes=bound, hook=weighed)
     assert 0 < max(held) <= bound
+
+
+def test_decoding_leaves_the_states_a_hook_sees_as_the_model_made_them():
+    seen = []
+    generate(Countdown(), prompts([3]), Marks, limit=1, hook=seen.append)
+    assert seen[0].states[0, 0, :3].tolist() == [10.0, 0.0, 5.0]  # its readout gives out the states themselves

@@ -85,13 +85,6 @@ def test_positions_go_by_number(source):
     assert torch.equal(found[len(there) :], fresh["position.weight"][len(there) :])
 
 
-def test_a_vocabulary_as_large_as_the_positions_is_told_from_them(source):
-    """What a row stands for decides, never its number."""
-    built, _, _ = begun(source, **{"task.base": 7})
-    assert "position.weight" not in built.model.symbol_rows
-    assert set(built.model.symbol_rows) == {"embedding.weight", "head.weight"}
-
-
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
