@@ -22,6 +22,7 @@ import numpy.typing as npt
 from factorexe.choice import Options
 
 IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 SPLITS = ("train", "val", "guide", "test", "ood", "ood_test")
@@ -36,6 +37,14 @@ class Widths(NamedTuple):
     answer: int
 
 
+class Values(NamedTuple):
+    """The numbers behind the tokens of prompt, chain and answer, each as wide as those; 1 behind any other token."""
+
+    prompt: FloatArray
+    chain: FloatArray
+    answer: FloatArray
+
+
 @dataclasses.dataclass(frozen=True)
 class Examples:
     """N problems with their solutions: token ids, right-padded with 0."""
@@ -46,6 +55,7 @@ class Examples:
     answer: IntArray  # (N, longest answer)
     difficulty: IntArray  # (N,)
     groups: Mapping[str, IntArray] = dataclasses.field(default_factory=dict)  # (N,) each: ways to split a batch
+    values: Values | None = None  # where the task has numeric symbols
 
     def __len__(self) -> int:
         return len(self.difficulty)
@@ -55,6 +65,7 @@ class Examples:
         return Examples(
             **{name: getattr(self, name)[rows] for name in _ARRAYS},
             groups={name: keys[rows] for name, keys in self.groups.items()},
+            values=None if self.values is None else Values(*(numbers[rows] for numbers in self.values)),
         )
 
 
@@ -65,19 +76,23 @@ def joined(parts: Sequence[Examples]) -> Examples:
     """The examples of every part, one after the other, padded to a common width."""
     if len(parts) == 1:
         return parts[0]
+    values = [part.values for part in parts if part.values is not None]
     return Examples(
         **{name: _stacked([getattr(part, name) for part in parts]) for name in _ARRAYS},
         groups={
             name: np.concatenate([part.groups[name] for part in parts]) for name in (parts[0].groups if parts else {})
         },
+        values=Values(*(_stacked(numbers, 1) for numbers in zip(*values, strict=True))) if values else None,
     )
 
 
-def _stacked(arrays: Sequence[IntArray]) -> IntArray:
+def _stacked(arrays: Sequence[Any], filled: int = 0) -> Any:
     if arrays[0].ndim == 1:
         return np.concatenate(arrays)
     width = max(array.shape[1] for array in arrays)
-    return np.concatenate([np.pad(array, ((0, 0), (0, width - array.shape[1]))) for array in arrays])
+    return np.concatenate(
+        [np.pad(array, ((0, 0), (0, width - array.shape[1])), constant_values=filled) for array in arrays]
+    )
 
 
 class Task(Options):
@@ -86,9 +101,13 @@ class Task(Options):
     Class attributes:
         presets: name -> {option path: value} over the whole run; ``default`` and ``tiny`` are required.
         datamodule: None, or ``"module:Class"`` of a LightningDataModule that replaces the generic one.
+        axis: what difficulty counts, in a few words ("digits of a number").
+        paper: where the task comes from ("Author et al. year, arXiv:id").
     """
 
     api_version: ClassVar[int] = 1
+    axis: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     datamodule: ClassVar[str | None] = None
 
@@ -132,11 +151,26 @@ class Task(Options):
         harder = examples.difficulty > self.train_difficulty[1]
         return np.where(harder, SPLITS.index("ood") + (place >= 0.5), home)
 
-    def solved(self, examples: Examples, answer: IntArray) -> BoolArray:
-        """Whether each answer (N, any width, right-padded with 0) is right: the only definition of it."""
+    @property
+    def numeric(self) -> tuple[int, ...]:
+        """The tokens that stand for a number, which ``Examples.values`` holds."""
+        return ()
+
+    def solved(self, examples: Examples, answer: IntArray, values: FloatArray | None = None) -> BoolArray:
+        """Whether each answer (N, any width, right-padded with 0) is right: the only definition of it.
+
+        Args:
+            values: the numbers behind the answer's tokens, of the same shape, where the task has numeric symbols.
+        """
         width = max(answer.shape[1], examples.answer.shape[1])
         same: BoolArray = (_padded(answer, width) == _padded(examples.answer, width)).all(axis=1)
         return same
+
+    def qualities(
+        self, examples: Examples, answer: IntArray, values: FloatArray | None = None
+    ) -> Mapping[str, FloatArray]:
+        """What else there is to say of each answer, by name (N,); NaN where it cannot be said.  Means are reported."""
+        return {}
 
     @property
     def tells_places(self) -> bool:
