@@ -10,14 +10,28 @@ class is loaded, that class's own choices are bound in turn, and the options mod
     bound = Binder(said={"model": "transformer"}, given={}).bind(RunConfig)   # now with --model.layers
 
 Afterwards pydantic knows every option: help, validation and ``model_dump`` are complete.
+
+A field marked with ``Choices`` is an ordered set of them, each with its own options::
+
+    --task.tasks addition,c-vpr --task.tasks.c-vpr.length 12
+    tasks: [addition, c-vpr]
+    tasks: {addition: {}, c-vpr: {length: 12}}
+
+Each is known by its *key*, its name with underscores; a file may choose another key, so that one plug-in stands
+twice: ``{short: {name: addition, digits: 1}, long: {name: addition}}``.  A list or map says what the whole set is; a
+path such as ``task.tasks.c-vpr.length`` only adds to what is known of one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+import contextlib
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
+from pydantic_core import CoreSchema, core_schema
 
 from factorexe.registry import PluginError, Registry
 
@@ -35,12 +49,60 @@ class Choice:
         self.group, self.default = group, default
 
 
+class Choices:
+    """Marks a field as an ordered set of names of a registry group; it may be empty if nothing is the default.
+
+    Without a run as well the field takes any spelling of the set, or nothing for the default.
+    """
+
+    def __init__(self, group: str, default: Sequence[str] = ()) -> None:
+        self.group, self.default = group, tuple(default)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        schema = core_schema.no_info_plain_validator_function(self.bound)
+        return core_schema.with_default_schema(schema, default=None, validate_default=True)
+
+    def bound(self, value: Any) -> Chosen:
+        """The set as options.
+
+        Raises:
+            ValueError: with everything that is wrong.
+        """
+        if isinstance(value, Chosen):
+            return value
+        given = {self.group: value}
+        binder = Binder({}, given, own=dict(given))
+        cls = binder._chosen_set(self, self.group, given, self.group)
+        if binder.errors:
+            raise ValueError("; ".join(binder.errors))
+        try:
+            chosen = cls.model_validate(given[self.group])
+        except ValidationError as error:
+            wrong = [(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
+            raise ValueError("; ".join(f"{where}: {what}" for where, what in wrong)) from None
+        assert isinstance(chosen, Chosen)
+        return chosen
+
+
 class Bound(Options):
     """What every bound class inherits: it travels between processes by name, never by class."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        plain = next(cls for cls in type(self).__mro__ if not issubclass(cls, Bound))
-        return _rebuild, (plain, self.model_dump(mode="json"))
+        return _rebuild, (_plain(type(self)), self.model_dump(mode="json"))
+
+    def __eq__(self, other: object) -> bool:
+        """Whether plug-in and options are the same; each binding makes a class of its own."""
+        same = isinstance(other, Bound) and _plain(type(self)) is _plain(type(other))
+        return same and _fields(self) == _fields(other)  # type: ignore[arg-type]
+
+
+class Chosen(Bound):
+    """An ordered set of plug-ins: a field for each, named by its key.  ``dict(chosen)`` is key -> options."""
+
+    _group: ClassVar[str] = ""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild_set, (self._group, self.model_dump(mode="json"))
 
 
 class Binder:
@@ -69,8 +131,10 @@ class Binder:
         fields: dict[str, Any] = {name: (Literal[value], value) for name, value in fixed.items()}
         for field, info in cls.model_fields.items():
             where = f"{path}.{field}" if path else field
-            choice = next((mark for mark in info.metadata if isinstance(mark, Choice)), None)
-            if choice:
+            choice = mark_of(info)
+            if isinstance(choice, Choices):
+                fields[field] = _defaulted(self._chosen_set(choice, where, given, field), info.description)
+            elif choice:
                 fields[field] = _defaulted(self._chosen(choice, where, given, field), info.description)
             elif isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
                 block = given.setdefault(field, {})
@@ -91,20 +155,54 @@ class Binder:
             self.notes.append(f"{where} is {name} here; the options given for {in_file} are dropped")
             block = {}
         given[field] = {**block, "name": name}
-        plugin = self._loaded(choice.group, where, name, from_file=not spoken and name != name_at(self.own, where))
+        from_file = not spoken and name != name_at(self.own, where)
+        plugin = self._loaded(choice.group, where, name, f"{where} {name}", from_file=from_file)
         if plugin is None:
             return _Anything
         return self._bound(plugin, where, given[field], name=str(name))
 
-    def _loaded(self, group: str, where: str, name: Any, *, from_file: bool) -> type[BaseModel] | None:
+    def _chosen_set(self, choices: Choices, where: str, given: dict[str, Any], field: str) -> type[BaseModel]:
+        said, value = self.said.pop(where, None), given.get(field)
+        spoken = _names(said or "")
+        if said is not None:
+            value = merged({field: value}, {field: spoken})[field]
+        given[field] = {}
+        try:
+            found = members(value, choices.default)
+            if choices.default and not found:
+                raise ValueError(f"expected at least one of: {', '.join(Registry(choices.group).names())}")
+        except ValueError as error:
+            self.errors.append(f"{where}: {error}")
+            return _Anything
+        given[field] = found
+        trusted = {*spoken, *self._own_names(where)}
+        asked = f"{where} {','.join(str(block['name']) for block in found.values())}"
+        fields: dict[str, Any] = {}
+        for key, block in found.items():
+            path, name = f"{where}.{key}", block["name"]
+            plugin = self._loaded(choices.group, path, name, asked, from_file=name not in trusted)
+            cls = self._bound(plugin, path, block, name=name) if plugin else _Anything
+            fields[key] = _defaulted(cls, None)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a task may be called copy, as a method of every pydantic model is
+            bound = create_model("Chosen", __base__=Chosen, __doc__="Options of each.", **fields)
+        bound._group = choices.group
+        return bound
+
+    def _own_names(self, where: str) -> list[Any]:
+        """The names of an ordered set in the caller's own options."""
+        with contextlib.suppress(ValueError):
+            return [block["name"] for block in members(value_at(self.own, where)).values()]
+        return []
+
+    def _loaded(self, group: str, where: str, name: Any, asked: str, *, from_file: bool) -> type[BaseModel] | None:
+        """The class called ``name``; ``asked`` is how to say it on a command line."""
         known = Registry(group)
         if not isinstance(name, str):
             self.errors.append(f"give --{where} NAME, one of: {', '.join(known.names())}")
             return None
         if from_file and ":" in name:
-            self.errors.append(
-                f"{where}: a file may only use registered names, not {name!r}; say --{where} {name} yourself"
-            )
+            self.errors.append(f"{where}: a file may only use registered names, not {name!r}; say --{asked} yourself")
             return None
         try:
             plugin = known.get(name)
@@ -121,40 +219,114 @@ class _Anything(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+class Merged(dict[str, Any]):
+    """Options from several sources; ``listed`` keeps the keys of the last source that gave the whole block.
+
+    An ordered set is what was listed last.  An option given by its path lists nothing.
+    """
+
+    listed: tuple[str, ...] | None = None
+
+
+def mark_of(field: Any) -> Choice | Choices | None:
+    """The mark of a field whose options are those of plug-ins."""
+    return next((mark for mark in field.metadata if isinstance(mark, Choice | Choices)), None)
+
+
+def key_of(name: str) -> str:
+    """What a plug-in's options stand under in a set: ``c-vpr`` under c_vpr, ``./file.py:MyTask`` under my_task."""
+    if ":" in name:
+        name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name.rpartition(":")[2]).lower()
+    return re.sub(r"\W", "_", name).strip("_")
+
+
+def members(value: Any, default: Sequence[str] = ()) -> dict[str, dict[str, Any]]:
+    """An ordered set, however it is written, as key -> options with the plug-in's name.
+
+    Raises:
+        ValueError: it is no set of names, or one of them stands there twice.
+    """
+    options: dict[str, Any] = {}
+    names = value
+    if isinstance(value, Mapping):
+        listed = _listed(value)
+        names = default if listed is None else value["name"] if "name" in listed else listed
+        for name, block in value.items():
+            if name != "name":
+                options = merged(options, {key_of(str(name)): {} if block is None else block})
+    names = _names(names) if isinstance(names, str) else list(default) if names is None else names
+    if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"expected names, or a map from names to options (got {value!r})")
+    found: dict[str, dict[str, Any]] = {}
+    for name in names:
+        key = key_of(name)
+        block = _block(options.get(key, {}))
+        if not isinstance(block, Mapping):
+            raise ValueError(f"{name}: expected a map of options (got {block!r})")
+        if key in found:
+            raise ValueError(
+                f"{name} stands there twice; say it once, or give each a name of its own in a file:"
+                f" {{first: {{name: {name}}}, second: {{name: {name}}}}}"
+            )
+        is_path = ":" in name  # what is said by a path is meant, whatever stands under that key
+        found[key] = {"name": name} if is_path and block.get("name", name) != name else {"name": name, **block}
+    return found
+
+
 def nested(paths: Mapping[str, Any]) -> dict[str, Any]:
     """``{"data.train_size": 5}`` as ``{"data": {"train_size": 5}}``; a name and its options may stand side by side."""
     tree: dict[str, Any] = {}
     for path, value in paths.items():
         part: Any = value
         for key in reversed(path.split(".")):
-            part = {key: part}
+            part = Merged({key: part})
         tree = merged(tree, part)
     return tree
 
 
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The newer value wins, block by block; a block that names another plug-in starts afresh."""
-    both = dict(old)
+    both = Merged(old)
+    both.listed = _listed(old) if _listed(new) is None else _listed(new)
     for key, value in new.items():
         before = old.get(key)
         if isinstance(before, Mapping) or isinstance(value, Mapping):
             before, value = _block(before), _block(value)
             if isinstance(before, Mapping) and isinstance(value, Mapping):
                 renamed = value.get("name", before.get("name")) != before.get("name", value.get("name"))
-                value = dict(value) if renamed else merged(before, value)
+                value = value if renamed else merged(before, value)
         both[key] = value
     return both
 
 
 def _block(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
+    """A name, or a list of names, as a block of options."""
+    if isinstance(value, str):
+        return _block(_names(value)) if "," in value else {"name": value}
+    if isinstance(value, list) and all(isinstance(name, str) for name in value) and len({*value}) == len(value):
+        return {name: {} for name in value}
+    return value
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()]
+
+
+def _listed(block: Mapping[str, Any]) -> tuple[str, ...] | None:
+    return block.listed if isinstance(block, Merged) else tuple(block)
 
 
 def name_at(tree: Any, path: str) -> str | None:
     """The name chosen at an option path, if one is."""
+    found = value_at(tree, path)
+    return found.get("name") if isinstance(found, Mapping) else found
+
+
+def value_at(tree: Any, path: str) -> Any:
+    """What stands at an option path, if anything does."""
     for part in path.split("."):
         tree = tree.get(part) if isinstance(tree, Mapping) else None
-    return tree.get("name") if isinstance(tree, Mapping) else tree
+    return tree
 
 
 def _defaulted(cls: type[BaseModel], description: str | None) -> tuple[type[BaseModel], Any]:
@@ -166,3 +338,16 @@ def _rebuild(cls: type[BaseModel], values: dict[str, Any]) -> BaseModel:
     binder = Binder({}, values, own=values)
     bound = binder._bound(cls, "", values, **({"name": name} if name else {}))
     return bound.model_validate(values)
+
+
+def _rebuild_set(group: str, values: dict[str, Any]) -> Chosen:
+    return Choices(group).bound(values)
+
+
+def _plain(cls: type[BaseModel]) -> type:
+    """The class that was bound."""
+    return next(plain for plain in cls.__mro__ if not issubclass(plain, Bound))
+
+
+def _fields(options: BaseModel) -> list[tuple[str, Any]]:
+    return [(name, getattr(options, name)) for name in type(options).model_fields]

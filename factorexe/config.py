@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from factorexe.choice import Binder, Choice, Options, merged, nested
+from factorexe.choice import Binder, Choice, Chosen, Options, merged, nested
 from factorexe.registry import PluginError, Registry, suggestion
 
 
@@ -47,16 +47,39 @@ class DataConfig(Options):
     """Problems per batch."""
     train_size: int | None = Field(None, ge=1)
     """Distinct train problems; an endless stream if not given."""
+    train_fraction: float | None = Field(None, gt=0, lt=1)
+    """Share of a small task's table to train on, to the problem; val, guide and test share the rest.  Instead of
+    `train_size`."""
     eval_size: int = Field(1000, ge=1)
     """Distinct problems per difficulty in each scored split, or all that it holds."""
     mixture: dict[int, float] | None = None
     """Weight of each difficulty in training (2=1,3=4); uniform if not given."""
+    curriculum: Annotated[Any, Choice("curricula", "uniform")] = None
+    """Which difficulties are in play as training goes on."""
     corrupt: float = Field(0.0, ge=0, le=1)
     """Share of train problems whose answer is replaced by a wrong one (canaries)."""
     split_seed: int = Field(0, ge=0)
     """Decides which problems are in which split."""
     num_workers: Annotated[int, NotInId()] = Field(0, ge=0)
     """Processes that make training batches; 0 makes them in the training process."""
+
+    @model_validator(mode="after")
+    def _training_set_is_one(self) -> DataConfig:
+        if self.train_size is not None and self.train_fraction is not None:
+            raise ValueError(
+                f"train_size ({self.train_size}) and train_fraction ({self.train_fraction}) exclude each other: set one"
+                " of them to None (null in a file)"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _batches_can_wait_for_scores(self) -> DataConfig:
+        if self.num_workers and getattr(self.curriculum, "adapts", False):
+            raise ValueError(
+                "an adaptive curriculum decides between two batches, so the training process has to make them:"
+                f" expected num_workers 0 (got {self.num_workers})"
+            )
+        return self
 
 
 class OptimConfig(Options):
@@ -162,12 +185,15 @@ def resolve(
     try:
         config: Any = bound.model_validate(values)
     except ValidationError as error:
-        errors += [_sentence(detail, bound) for detail in error.errors()]
+        errors += [sentence(detail, bound) for detail in error.errors()]
     if errors:
         raise ConfigError(*dict.fromkeys(errors))
     if config.optim.horizon is None:
         optim = config.optim.model_copy(update={"horizon": config.trainer.max_steps})
         config = config.model_copy(update={"optim": optim})
+    settled = config.data.curriculum.settled(config.trainer.max_steps)
+    if settled is not config.data.curriculum:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"curriculum": settled})})
     return Resolved(config, binder.plugins, binder.notes)
 
 
@@ -299,7 +325,7 @@ def _name(block: Any) -> str | None:
     return block if isinstance(block, str) else block.get("name") if isinstance(block, dict) else None
 
 
-def _sentence(detail: Any, bound: type[BaseModel]) -> str:
+def sentence(detail: Any, bound: type[BaseModel]) -> str:
     """A validation error as ``option: what was expected (got what came)``."""
     path = [str(part) for part in detail["loc"]]
     where = ".".join(path) or "run"
@@ -321,13 +347,14 @@ def _in_id(value: Any, path: str, contents: Mapping[str, str]) -> Any:
         return value
     dumped = value.model_dump(mode="json")
     fields = type(value).model_fields
-    return {
+    found = {
         name: _in_id(child, f"{path}{name}.", contents)
         if isinstance(child := getattr(value, name), BaseModel)
         else contents.get(path + name, dumped[name])
         for name in fields
         if not any(isinstance(mark, NotInId) for mark in fields[name].metadata)
     }
+    return list(found.items()) if isinstance(value, Chosen) else found  # the order of a set counts
 
 
 def _names_first(tree: Any) -> Any:

@@ -27,7 +27,7 @@ from factorexe.learner import Learner
 from factorexe.run import Built, Run, build
 from factorexe.rundir import RunError, read_checkpoint
 from factorexe.scores import Score
-from factorexe.tasks.base import Examples, IntArray, joined
+from factorexe.tasks.base import Examples, IntArray, Values, joined
 from factorexe.threads import threads
 from factorexe.training import quiet, trainer_for
 from factorexe.weights import model_weights, unfit
@@ -171,6 +171,7 @@ def _numbers(splits: Sequence[str], scores: Mapping[str, Score]) -> dict[str, An
         "interval_by_difficulty": by_difficulty("interval"),
         "n_by_difficulty": by_difficulty("n"),
         "compute_per_problem": each(lambda score: score.compute),
+        "qualities": each(lambda score: score.qualities),
     }
 
 
@@ -180,6 +181,8 @@ class _Scored(lightning.LightningDataModule):
     def __init__(self, data: Any, splits: Sequence[str]) -> None:
         super().__init__()
         self.solved = data.solved
+        if hasattr(data, "qualities"):
+            self.qualities = data.qualities
         self.batches = {split: data.evaluation_batches(split) for split in splits}
         self.evaluated = tuple(split for split in splits if self.batches[split])
 
@@ -267,7 +270,7 @@ def _typed(layout: Any, prompts: Sequence[str]) -> tuple[Examples, bool]:
             row = task.parse(prompt)
             if not len(row):
                 raise ValueError("it is empty")
-            rows.append(task.complete(row[None]) if task.completes else _unsolved(task, row))
+            rows.append(_completed(task, prompt, row))
         except ValueError as error:
             wrong.append(f"prompt {prompt!r}: {error}")
     if wrong:
@@ -275,24 +278,30 @@ def _typed(layout: Any, prompts: Sequence[str]) -> tuple[Examples, bool]:
     return joined(rows), task.completes
 
 
-def _unsolved(task: Any, row: IntArray) -> Examples:
-    """A prompt alone, taken to be as hard as the task gets."""
+def _completed(task: Any, prompt: str, row: IntArray) -> Examples:
+    """A typed prompt with its solution, or alone and taken to be as hard as the task gets."""
+    numbers = task.parse_values(prompt)[None] if task.numeric else None
+    if task.completes:
+        return cast("Examples", task.complete(row[None]) if numbers is None else task.complete(row[None], numbers))
     hardest = (task.ood_difficulty or task.train_difficulty)[1]
-    nothing = np.zeros((1, 0), dtype=np.int64)
-    return Examples(row[None], nothing, nothing, nothing, np.array([hardest]))
+    nothing, nowhere = np.zeros((1, 0), dtype=np.int64), np.zeros((1, 0))
+    values = None if numbers is None else Values(numbers, nowhere, nowhere)
+    return Examples(row[None], nothing, nothing, nothing, np.array([hardest]), values=values)
 
 
 def _answers(layout: Any, examples: Examples, generated: Any, solvable: bool) -> Iterator[Answer]:
     task = layout.task
-    answers, chains = layout.answers(generated.tokens), layout.chains(generated.tokens)
-    right = task.solved(examples, answers) if solvable else None
-    for row in range(len(examples)):
+    answers, numbers = layout.answers(generated.tokens), layout.answer_values(generated.tokens, generated.values)
+    given = (answers,) if numbers is None else (answers, numbers)
+    right = task.solved(examples, *given) if solvable else None
+    for row, (chain, said) in enumerate(layout.solutions(generated.tokens, generated.values)):
+        prompt, _, answer = task.texts(examples, row)
         yield Answer(
-            task.text(examples.prompt[row]),
-            layout.text(chains[row][chains[row] != 0]),
-            layout.text(answers[row][answers[row] != 0]) or "(none)",
+            prompt,
+            chain,
+            said,
             None if right is None else bool(right[row]),
-            task.text(examples.answer[row]) if solvable else None,
+            answer if solvable else None,
             int(examples.difficulty[row]) if solvable else None,
             float(generated.compute[row]),
             float(generated.log_probability[row].sum()),

@@ -37,7 +37,7 @@ class Generated(NamedTuple):
     """What a model wrote after each prompt."""
 
     tokens: Tensor  # (B, L) up to and including the end mark, then 0
-    values: Tensor | None  # (B, L) the numbers a hook put behind tokens, elsewhere 1; None: no hook did
+    values: Tensor | None  # (B, L) the numbers behind tokens, elsewhere 1; None: none has one
     log_probability: Tensor  # (B, L) of each token when it was chosen; 0 where it was forced, and after the end
     compute: Tensor  # (B,) block applications over all positions processed, the prompt's included
 
@@ -132,8 +132,9 @@ class _Rows:
     done: Tensor  # (R,) whether the row has ended
     sequence: Tensor  # (R, T)
     given: Tensor  # (R,) tokens of the prompt
-    positions: Tensor | None  # (R, T), this and the next two kept up to date only without a cache
+    positions: Tensor | None  # (R, T), this and the next three kept up to date only without a cache
     places: Tensor | None  # (R, T)
+    values: Tensor | None  # (R, T) where tokens have numbers behind them
     embeddings: Tensor | None  # (R, T, D) once a hook has fed one
     steps: int | Tensor | None
 
@@ -176,6 +177,7 @@ class _Writing:
             prompts.prompt_length,
             prompts.positions,
             prompts.places,
+            prompts.values,
             None,
             steps,
         )
@@ -194,11 +196,11 @@ class _Writing:
             if change.rows is not None:
                 self._taken(change.rows)
             following, score = _chosen(scores, change, temperature, generator)
-            self._write(column, following, score, change.values)
+            value, embedding = self._numbers(output, following, change), change.embeddings
+            self._write(column, following, score, value)
             remaining = int((~rows.done).sum())
             if not remaining or column + 1 == limit:
                 break
-            value, embedding = change.values, change.embeddings
             if 2 * remaining <= len(rows.done):
                 kept = (~rows.done).nonzero()[:, 0]
                 rows.take(kept, self.cache)
@@ -230,6 +232,17 @@ class _Writing:
         rows.take(chosen, self.cache)
         rows.number = number
 
+    def _numbers(self, output: Output, following: Tensor, change: Change) -> Tensor | None:
+        """The numbers (R,) behind the tokens that were chosen; None where none can have one."""
+        if not len(self.layout.numeric):
+            return change.values
+        numbers = change.values
+        if numbers is None:
+            weight = output.weight[:, :, -1]
+            numbers = (weight * self.model.number(output.states[:, :, -1]).float()).sum(dim=0)
+            numbers = numbers if change.rows is None else numbers[change.rows]
+        return torch.where(torch.isin(following, self.layout.numeric.to(following.device)), numbers, 1.0)
+
     def _write(self, column: int, following: Tensor, score: Tensor, values: Tensor | None) -> None:
         rows = self.rows
         going = ~rows.done
@@ -247,6 +260,7 @@ class _Writing:
         output: Output = self.model(
             rows.sequence,
             embeddings=rows.embeddings,
+            values=rows.values,
             positions=rows.positions,
             places=rows.places,
             prompt_length=rows.given,
@@ -258,8 +272,10 @@ class _Writing:
     def _read_next(self, column: int, following: Tensor, value: Tensor | None, embedding: Tensor | None) -> Output:
         """States after one more token; without a cache all are read again."""
         rows = self.rows
-        if self.cache is None and (value is not None or embedding is not None) and rows.embeddings is None:
-            rows.embeddings = self.model.embed(rows.sequence)
+        if self.cache is None and value is not None and rows.values is None:
+            rows.values = torch.ones_like(rows.sequence, dtype=value.dtype)
+        if self.cache is None and embedding is not None and rows.embeddings is None:
+            rows.embeddings = self.model.embed(rows.sequence, rows.values)
         rows.sequence = torch.cat([rows.sequence, following[:, None]], dim=1)
         position = (rows.given + column)[:, None]
         place = self.layout.following_places(rows.sequence, rows.given)
@@ -278,6 +294,9 @@ class _Writing:
             return output
         rows.positions = None if rows.positions is None else torch.cat([rows.positions, position], dim=1)
         rows.places = None if rows.places is None or place is None else torch.cat([rows.places, place], dim=1)
+        if rows.values is not None:
+            one = values if values is not None else torch.ones_like(rows.values[:, :1])
+            rows.values = torch.cat([rows.values, one], dim=1)
         if rows.embeddings is not None:
             new = self.model.embed(following[:, None], values) if fed is None else fed
             rows.embeddings = torch.cat([rows.embeddings, new], dim=1)

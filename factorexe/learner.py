@@ -136,6 +136,8 @@ class Learner(lightning.LightningModule):
         metric.update(
             solved, torch.from_numpy(batch.examples.difficulty), torch.stack([*sums, generated.compute.sum()])
         )
+        if hasattr(self._data, "qualities"):
+            metric.add_qualities(self._data.qualities(batch, generated))
         return Scored(generated, solved)
 
     def predict_step(self, batch: Batch, index: int) -> Generated:
@@ -143,9 +145,11 @@ class Learner(lightning.LightningModule):
         return self.objective.decode(self.model, batch)
 
     def on_validation_epoch_end(self) -> None:
-        """Leaves the scores where callbacks read them."""
+        """Leaves the scores where callbacks read them, and tells the data, whose curriculum may follow them."""
         names = self._data.evaluated
         self.scores = {name: metric.compute() for name, metric in zip(names, self._metrics, strict=True)}
+        if hasattr(self._data, "learned"):
+            self._data.learned(self.global_step, self.scores)
 
 
 def _span(batches: list[Batch]) -> range:

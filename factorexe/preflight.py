@@ -31,6 +31,10 @@ def check_data(data: Any, config: Any, say: Say) -> None:
         splits.check()
     except SplitError as error:
         raise ConfigError(f"task: {error}") from error
+    try:
+        config.data.curriculum.build(splits.levels)
+    except ValueError as error:
+        raise ConfigError(f"data.curriculum: {error}") from error
     wanted = config.data.train_size
     found = len(splits.finite_train()) if wanted is not None else None
     if found is not None and found < wanted:

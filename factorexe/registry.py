@@ -36,6 +36,7 @@ BASES = {
     "models": "factorexe.models.base:ModelConfig",
     "objectives": "factorexe.objectives.base:ObjectiveConfig",
     "optimizers": "factorexe.optim.optimizers:OptimizerConfig",
+    "curricula": "factorexe.curriculum:CurriculumConfig",
 }
 
 

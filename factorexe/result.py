@@ -7,6 +7,7 @@ split alike: val chose it.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from typing import Any
 
@@ -17,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from factorexe.callbacks.generalization import GeneralizationMonitor
 from factorexe.metrics import events
+from factorexe.tasks.base import Examples, solved_by
 
 _SPLITS = ("seen", "val", "ood")
 
@@ -26,6 +28,7 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
     last, best = monitor.rows[-1], monitor.rows[monitor.best or 0]
     examples = steps * monitor.problems_per_step
     training_time = max(monitor.wall_time - monitor.evaluation_time, 1e-9)
+    in_play = last.get("curriculum/difficulty")
     return {
         "solved": {split: _solved(split, monitor, last, best) for split in _SPLITS},
         "loss": {split: last.get(f"loss/{split}") for split in ("train", *_SPLITS)},
@@ -44,7 +47,9 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
         "examples_per_s": round(examples / training_time, 1),
         "wall_time_s": round(monitor.wall_time, 2),
         "evaluation_time_s": round(monitor.evaluation_time, 2),
-        "baselines": {"majority": majority(built.data)},
+        "qualities": {split: found["qualities"] for split, found in monitor.latest.items()},
+        "baselines": baselines(built.data),
+        **({} if in_play is None else {"curriculum": {"difficulty": in_play}}),
     }
 
 
@@ -78,16 +83,34 @@ def multiply_adds(learner: Any, data: Any) -> int:
     return int(counter.get_total_flops()) // 2
 
 
-def majority(data: Any) -> float | None:
-    """Share of val solved by the most frequent answer of seen: what knowing no problem at all is worth."""
+def baselines(data: Any) -> dict[str, Any]:
+    """What knowing no problem is worth: always giving one answer, the most frequent in seen at that difficulty, or
+    in all of seen where it does not hold the difficulty.
+
+    ``majority`` is the mean over the difficulties of val; ``majority_by_difficulty`` has val and ood.
+    """
     if not hasattr(data, "splits"):
-        return None
-    seen, val = data.splits.evaluation("seen"), data.splits.evaluation("val")
-    rates = []
-    for level in np.unique(val.difficulty):
-        answers, counts = np.unique(seen.answer[seen.difficulty == level], axis=0, return_counts=True)
-        if len(answers):
-            problems = val.select(val.difficulty == level)
-            common = np.repeat(answers[[counts.argmax()]], len(problems), axis=0)
-            rates.append(float(data.task.solved(problems, common).mean()))
-    return sum(rates) / len(rates) if rates else None
+        return {"majority": None, "majority_by_difficulty": None}
+    task, seen = data.task, data.splits.evaluation("seen")
+    rates: dict[str, dict[str, float]] = {}
+    for split in ("val", "ood"):
+        problems = data.splits.evaluation(split)
+        rates[split] = {
+            str(level): _constant(task, seen, problems.select(problems.difficulty == level), level)
+            for level in np.unique(problems.difficulty)
+        }
+    of_val = list(rates["val"].values())
+    return {"majority": sum(of_val) / len(of_val) if of_val else None, "majority_by_difficulty": rates}
+
+
+def _constant(task: Any, seen: Examples, problems: Examples, level: int) -> float:
+    """Share of ``problems`` that one constant answer solves."""
+    known = seen.select(seen.difficulty == level)
+    known = known if len(known) else seen
+    _, first, counts = np.unique(known.answer, axis=0, return_index=True, return_counts=True)
+    common = known.select(np.repeat(first[counts.argmax()], len(problems)))
+    if known.values is not None and common.values is not None:  # a constant number: the median
+        median = np.median(known.values.answer, axis=0)
+        numbers = np.broadcast_to(median, common.answer.shape)
+        common = dataclasses.replace(common, values=common.values._replace(answer=numbers))
+    return float(solved_by(task, problems, common).mean())

@@ -116,12 +116,14 @@ def build(config: Any, least_length: int = 0) -> Built:
         raise ConfigError("places need the whole chain: use --objective.keep_steps 1 or --model.places false")
     layout = LAYOUTS[config.model.layout](task, chain=contents.chain, keep_steps=contents.keep_steps, places=places)
     try:
-        data = datamodule(task, layout, config.data, config.seed)
+        data = datamodule(task, layout, config.data, config.seed, config.trainer.accumulate_grad_batches)
     except (SplitError, TypeError) as error:
         raise ConfigError(str(error)) from error
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)
         model = config.model.build(layout.vocabulary, max(layout.max_length, least_length))
+        if task.numeric:
+            model.add_number_head()
         objective = config.objective.build(model, layout)
     if config.trainer.compile and not model.compiles:
         raise ConfigError(f"trainer.compile: {config.model.name} has no core that can be compiled; leave it out")

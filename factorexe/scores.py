@@ -10,6 +10,7 @@ Donner 2008, eq. 3)::
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from torch import Tensor
 from torchmetrics import Metric
 
 Z = 1.959963984540054  # 95 %
+_QUALITY = "quality of "
 
 
 class Score(NamedTuple):
@@ -31,6 +33,7 @@ class Score(NamedTuple):
     token_accuracy: float  # of supervised tokens, right ones before them
     compute: float  # block applications per problem, decoding included
     by_difficulty: dict[int, Rate]
+    qualities: dict[str, float]  # mean over the problems of which the task can say it
 
 
 class Rate(NamedTuple):
@@ -72,6 +75,15 @@ class SplitScore(Metric):
         self.counts[1] += torch.bincount(place, minlength=width)
         self.sums += sums.cpu().to(self.sums)
 
+    def add_qualities(self, qualities: Mapping[str, Tensor]) -> None:
+        """Add what the task says of a batch, by name (B,); NaN is left out."""
+        for name, numbers in qualities.items():
+            state = _QUALITY + name
+            if not hasattr(self, state):
+                self.add_state(state, torch.zeros(2, dtype=torch.float64), dist_reduce_fx="sum")  # sum, count
+            known = numbers[~numbers.isnan()]
+            getattr(self, state).add_(torch.tensor([known.sum().item(), len(known)], dtype=torch.float64))
+
     def compute(self) -> Score:
         """The split's score so far."""
         right, total = self.counts.tolist()
@@ -83,7 +95,9 @@ class SplitScore(Metric):
         solved, interval = combined(list(rates.values()))
         loss, tokens, correct, compute = self.sums.tolist()
         n = sum(total)
-        return Score(solved, interval, n, loss / tokens, correct / tokens, compute / n, rates)
+        said = {name: getattr(self, name).tolist() for name in self._defaults if name.startswith(_QUALITY)}
+        qualities = {name.removeprefix(_QUALITY): amount / count for name, (amount, count) in said.items() if count}
+        return Score(solved, interval, n, loss / tokens, correct / tokens, compute / n, rates, qualities)
 
 
 def wilson(right: int, total: int) -> tuple[float, float]:

@@ -14,22 +14,33 @@ from factorexe.splits import Splits
 from factorexe.tasks.base import SPLITS, Task
 
 
-def described(name: str, cls: type[BaseModel], origin: str) -> str:
-    """Name, first line of the docstring, presets, and every option with its default."""
-    first = (inspect.getdoc(cls) or "").partition("\n")[0]
-    rows = [
-        [
-            f"--{field}",
-            _type(info.annotation),
-            info.get_default(call_default_factory=True),
-            info.description or "",
-        ]
-        for field, info in cls.model_fields.items()
-    ]
+def described(name: str, cls: type[BaseModel], origin: str, path: str) -> str:
+    """Name, first line of the docstring, presets, and every option with its default.
+
+    Args:
+        path: where the options stand in a run, such as "task".
+    """
+    fields = cls.model_fields.items()
+    rows = [[f"--{path}.{field}", *_type_and_default(info), info.description or ""] for field, info in fields]
     presets = ", ".join(getattr(cls, "presets", {})) or "none"
     head = ["option", "type", "default", ""]
     table = tabulate(rows, head, disable_numparse=True, maxcolwidths=[None, 34, None, 70]) if rows else "no options"
-    return f"{name} (from {origin}): {first}\npresets: {presets}\n\n{table}"
+    return f"{name} (from {origin}): {first_line(cls)}\npresets: {presets}\n\n{table}"
+
+
+def first_line(cls: type) -> str:
+    """What a plug-in is, in a line."""
+    return (inspect.getdoc(cls) or "").partition("\n")[0]
+
+
+def _type_and_default(info: Any) -> tuple[str, Any]:
+    """A field whose options are those of plug-ins says which, by name."""
+    mark = next((mark for mark in info.metadata if hasattr(mark, "group")), None)
+    if mark is None:
+        return _type(info.annotation), info.get_default(call_default_factory=True)
+    if isinstance(mark.default, tuple):
+        return f"names of {mark.group}, each with its options", ",".join(mark.default)
+    return f"name of {mark.group}, with its options", mark.default
 
 
 def _type(annotation: Any) -> str:
@@ -61,12 +72,8 @@ def problems(task: Task, split: str, count: int, seed: int, difficulty: int | No
     picked = np.random.default_rng(seed).permutation(rows)[:count]
     examples = examples.select(np.sort(picked))
     return [
-        {
-            "prompt": task.text(examples.prompt[row]),
-            "chain": task.text(examples.chain[row]),
-            "answer": task.text(examples.answer[row]),
-            "difficulty": int(examples.difficulty[row]),
-        }
+        dict(zip(("prompt", "chain", "answer"), task.texts(examples, row), strict=True))
+        | {"difficulty": int(examples.difficulty[row])}
         for row in range(len(examples))
     ]
 

@@ -9,25 +9,41 @@ process, or alone::
     splits.evaluation("val")           # the 1,000 val problems of each difficulty
 
 Two kinds of training data: a finite set of ``train_size`` distinct problems, gone through in shuffled
-rounds (memorization becomes possible), or an endless stream.
+rounds (memorization becomes possible), or an endless stream.  Where all problems can be listed
+(``Task.table``), the finite set may be an exact share of them, ``train_fraction``.
+
+Of either kind, ``train_batch(index, size, hardest)`` draws from the difficulties up to one alone: a stage of a
+curriculum.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
 from factorexe.streams import BLOCK, Rounds, Stream, apportioned
-from factorexe.tasks.base import SHARES, SPLITS, BoolArray, Examples, Task, joined, uniform
+from factorexe.tasks.base import (
+    SHARES,
+    SPLITS,
+    BoolArray,
+    Examples,
+    FloatArray,
+    IntArray,
+    Task,
+    answered_as,
+    joined,
+    solved_by,
+    uniform,
+)
 
 _PATIENCE = 40  # draws per problem found before a split counts as exhausted
 _POOL = 256  # problems per difficulty whose answers are planted as wrong ones
 
 # Each use of randomness has a number of its own, so that no two share a stream.
-_STREAM, _FIXED, _ORDER, _DONORS = range(4)
+_STREAM, _FIXED, _ORDER, _DONORS, _IN_PLAY, _TABLE = range(6)
 _IS_CANARY, _WHICH_DONOR = 1_000_003, 2_000_003
 
 
@@ -45,6 +61,9 @@ class Splits:
 
     Args:
         train_size: distinct train problems, shared out over the difficulties; None streams.
+        train_fraction: instead of a size, the share of the distinct problems of the task's table that is trained on,
+            rounded to the nearest number, a half to the even one.  They are those of lowest hash, so a larger share
+            holds a smaller one; val, guide and test share the others equally.
         eval_size: distinct problems per difficulty in every evaluated split, or all that there are.
         split_seed: decides which problems are in which split.
         seed: decides the order of training batches, and the problems of a stream.
@@ -55,15 +74,19 @@ class Splits:
     Attributes:
         home: another task that decides which problem is in which split, for weights that were trained on it; this
             one then says only how hard the problems are.
+        entry: under a curriculum, the hardest difficulty in play when a given one comes into play: a stream's first
+            problems of that one are found there.
     """
 
     home: Task | None = None
+    entry: Callable[[int], int] | None = None
 
     def __init__(
         self,
         task: Task,
         *,
         train_size: int | None = None,
+        train_fraction: float | None = None,
         eval_size: int = 1000,
         split_seed: int = 0,
         seed: int = 0,
@@ -72,38 +95,66 @@ class Splits:
         chain: bool = True,
     ) -> None:
         self.task, self.chain = task, chain
-        self.train_size, self.eval_size = train_size, eval_size
+        self.train_size, self.train_fraction, self.eval_size = train_size, train_fraction, eval_size
         self.split_seed, self.seed, self.corrupt = split_seed, seed, corrupt
         self.weights = _weights(task, mixture)
         self.stream = Stream(self._drawn, [seed, _STREAM])
         self._kept: dict[str, Examples] = {}
-        self._rounds: Rounds | None = None
+        self._order: tuple[int | None, Stream | Rounds] | None = None  # of the hardest difficulty asked for last
 
     def check(self) -> None:
         """Refuse a task too small for its splits: train and val must hold problems, and where the hash of the
         key divides them, guide and test as well.
 
         Raises:
-            SplitError: with the number of problems found in each split.
+            SplitError: with the number of problems found in each split, or that there is no table.
         """
         levels = self.task.difficulties("train")
-        needed = SHARES if type(self.task).split is Task.split else ("train", "val")
+        hashed = type(self.task).split is Task.split or self.train_fraction is not None
+        needed = SHARES if hashed else ("train", "val")
         if all(any(len(self._fixed(split, level, 1)) for level in levels) for split in needed):
             return
         sizes = {split: sum(len(self._fixed(split, level, 10**5)) for level in levels) for split in SHARES}
         counts = ", ".join(f"{split} {size}" for split, size in sizes.items())
+        way_out = "" if self.train_fraction is None else f" or change data.train_fraction ({self.train_fraction})"
         raise SplitError(
             f"the task has {sum(sizes.values())} problems in all, too few for its splits ({counts}); make it larger"
+            + way_out
         )
 
-    def train_batch(self, index: int, size: int) -> Examples:
-        """The training batch with this index: wrong answers planted, chains included."""
-        start, stop = index * size, (index + 1) * size
-        if self.train_size is None:
-            return self.stream.rows(start, stop)
-        if self._rounds is None:
-            self._rounds = Rounds(self.finite_train(), self.weights, [self.seed, _ORDER])
-        return self._rounds.rows(start, stop)
+    @property
+    def levels(self) -> list[int]:
+        """The difficulties that training draws from, ascending."""
+        if not self._is_finite:
+            return [level for level, weight in self.weights.items() if weight]
+        held: list[int] = np.unique(self.finite_train().difficulty).tolist()
+        return held
+
+    def train_batch(self, index: int, size: int, hardest: int | None = None) -> Examples:
+        """The training batch with this index: wrong answers planted, chains included.
+
+        Args:
+            hardest: draw from difficulties up to this one alone; each has a training order of its own.
+        """
+        if self._order is None or self._order[0] != hardest:
+            self._order = hardest, self._ordered(hardest)
+        return self._order[1].rows(index * size, (index + 1) * size)
+
+    def _ordered(self, hardest: int | None) -> Stream | Rounds:
+        """The training order of all difficulties, or of those in play."""
+        if not self._is_finite:
+            return self.stream if hardest is None else Stream(self._drawing(hardest), [self.seed, _IN_PLAY, hardest])
+        problems = self.finite_train()
+        if hardest is None:
+            return Rounds(problems, self.weights, [self.seed, _ORDER])
+        easy = problems.select(problems.difficulty <= hardest)
+        return Rounds(easy, self._weights_up_to(hardest), [self.seed, _IN_PLAY, hardest])
+
+    def _drawing(self, hardest: int) -> Callable[[np.random.Generator, int], Examples]:
+        return functools.partial(self._drawn, hardest=hardest)
+
+    def _weights_up_to(self, hardest: int | None) -> dict[int, float]:
+        return {level: weight for level, weight in self.weights.items() if hardest is None or level <= hardest}
 
     def evaluation(self, split: str) -> Examples:
         """The fixed problems of a split, difficulty by difficulty, with their right answers; maybe none.
@@ -126,35 +177,33 @@ class Splits:
 
     def planted(self, examples: Examples) -> Examples:
         """``examples`` with every answer wrong: that of another problem as hard, always the same one."""
+        if not len(examples):
+            return examples
+        rows = [np.flatnonzero(examples.difficulty == level) for level in np.unique(examples.difficulty)]
+        parts = [self._planted_alike(examples.select(own)) for own in rows]
+        return joined(parts).select(np.argsort(np.concatenate(rows)))
+
+    def _planted_alike(self, examples: Examples) -> Examples:
+        """The same for problems of one difficulty."""
+        level = examples.difficulty[0]
+        rng = np.random.default_rng([self.split_seed, _DONORS, level])
+        pool = self.task.sample(np.full(_POOL, level), rng, chain=False)
         place = uniform(self.task.key(examples), self.split_seed + _WHICH_DONOR)
-        answer = examples.answer.copy()
-        for level in np.unique(examples.difficulty):
-            rng = np.random.default_rng([self.split_seed, _DONORS, level])
-            pool = self.task.sample(np.full(_POOL, level), rng, chain=False).answer
-            width = max(answer.shape[1], pool.shape[1])
-            answer, pool = (np.pad(part, ((0, 0), (0, width - part.shape[1]))) for part in (answer, pool))
-            rows = np.flatnonzero(examples.difficulty == level)
-            pick = (place[rows] * _POOL).astype(np.int64)
-            for _ in range(_POOL):
-                right = self.task.solved(examples.select(rows), pool[pick])
-                pick = np.where(right, (pick + 1) % _POOL, pick)
-                if not right.any():
-                    break
-            else:
-                raise SplitError("no wrong answer can be planted: every problem has the same one; use --data.corrupt 0")
-            answer[rows] = pool[pick]
-        return dataclasses.replace(examples, answer=answer)
+        pick = (place * _POOL).astype(np.int64)
+        for _ in range(_POOL):
+            right = solved_by(self.task, examples, pool.select(pick))
+            if not right.any():
+                return answered_as(examples, pool.select(pick))
+            pick = np.where(right, (pick + 1) % _POOL, pick)
+        raise SplitError("no wrong answer can be planted: every problem has the same one; use --data.corrupt 0")
 
     def _with_canaries(self, examples: Examples) -> Examples:
         if not self.corrupt:
             return examples
-        rows = np.flatnonzero(self.is_canary(examples))
-        if not len(rows):
-            return examples
-        planted = self.planted(examples.select(rows)).answer
-        answer = np.pad(examples.answer, ((0, 0), (0, planted.shape[1] - examples.answer.shape[1])))
-        answer[rows] = planted
-        return dataclasses.replace(examples, answer=answer)
+        canary = self.is_canary(examples)
+        rows = np.concatenate([np.flatnonzero(~canary), np.flatnonzero(canary)])
+        both = [examples.select(~canary), self.planted(examples.select(canary))]
+        return joined(both).select(np.argsort(rows))
 
     def finite_train(self) -> Examples:
         """The finite training set, wrong answers planted."""
@@ -162,25 +211,42 @@ class Splits:
             self._kept["train"] = self._with_canaries(joined([self._finite(level) for level in self.weights]))
         return self._kept["train"]
 
+    @property
+    def _is_finite(self) -> bool:
+        """Whether training goes in rounds."""
+        return self.train_size is not None or self.train_fraction is not None
+
     def _finite(self, level: int) -> Examples:
+        if self.train_fraction is not None:
+            return self._fixed("train", level, len(self._table) if self.weights[level] else 0)
         return self._fixed("train", level, apportioned(self.train_size or 0, self.weights)[level])
 
     def _from_train(self, level: int, canary: bool) -> Examples:
         """The first train problems of one difficulty that are, or are not, canaries; right answers."""
         if canary and not self.corrupt:
             return nothing(self.task)
-        blocks = iter([self._finite(level)]) if self.train_size is not None else self._clean_stream(level)
+        if self._is_finite:
+            blocks = iter([self._finite(level)])
+        elif self._listed is not None:
+            blocks = iter([self._fixed("train", level, len(self._listed))])
+        else:
+            blocks = self._clean_stream(level)
         wanted = (block.select(self.is_canary(block) == canary) for block in blocks)
         return _first_distinct(self.task, wanted, self.eval_size)
 
     def _clean_stream(self, level: int) -> Iterator[Examples]:
+        hardest = self.entry(level) if self.entry else None
+        seed = [self.seed, _STREAM] if hardest is None else [self.seed, _IN_PLAY, hardest]
         for number in itertools.count():
-            block = self._drawn(np.random.default_rng([self.seed, _STREAM, number]), BLOCK, plant=False)
+            block = self._drawn(np.random.default_rng([*seed, number]), BLOCK, hardest=hardest, plant=False)
             yield block.select(block.difficulty == level)
 
-    def _drawn(self, rng: np.random.Generator, count: int, *, plant: bool = True) -> Examples:
+    def _drawn(
+        self, rng: np.random.Generator, count: int, *, hardest: int | None = None, plant: bool = True
+    ) -> Examples:
         """``count`` train problems of the stream, difficulties drawn by weight."""
-        levels, odds = np.array(list(self.weights)), np.array(list(self.weights.values()))
+        weights = self._weights_up_to(hardest)
+        levels, odds = np.array(list(weights)), np.array(list(weights.values()))
         parts: list[Examples] = []
         for _ in range(1000):
             block = self.task.sample(rng.choice(levels, count, p=odds / odds.sum()), rng, chain=self.chain)
@@ -192,6 +258,9 @@ class Splits:
 
     def _fixed(self, split: str, level: int, count: int) -> Examples:
         """The first ``count`` distinct problems of a split at one difficulty; they depend on no other seed."""
+        if self.home is None and self._listed is not None and level in self.task.difficulties("train"):
+            own = (self._listed.difficulty == level) & self._inside(self._listed, split)
+            return self._listed.select(np.flatnonzero(own)[:count])
         rng = np.random.default_rng([self.split_seed, _FIXED, SPLITS.index(split), level])
 
         def blocks() -> Iterator[Examples]:
@@ -204,10 +273,49 @@ class Splits:
 
     def _inside(self, examples: Examples, split: str) -> BoolArray:
         if self.home is None:
-            inside: BoolArray = self.task.split(examples, self.split_seed) == SPLITS.index(split)
+            inside: BoolArray = self._split(self.task, examples) == SPLITS.index(split)
             return inside
         kept = _KEPT_FOR[split]
-        return np.isin(self.home.split(examples, self.split_seed), [SPLITS.index(name) for name in kept])
+        return np.isin(self._split(self.home, examples), [SPLITS.index(name) for name in kept])
+
+    def _split(self, task: Task, examples: Examples) -> IntArray:
+        """Which of ``SPLITS`` each problem is in, as ``task`` or its table has it."""
+        home = task.split(examples, self.split_seed)
+        if self.train_fraction is None:
+            return home
+        ranked = np.searchsorted(self._cuts, uniform(task.key(examples), self.split_seed), side="right")
+        return np.where(examples.difficulty > task.train_difficulty[1], home, ranked)
+
+    @functools.cached_property
+    def _cuts(self) -> FloatArray:
+        """The hashes at which val, guide and test begin."""
+        place = uniform((self.home or self.task).key(self._table), self.split_seed)
+        size = round((self.train_fraction or 0.0) * len(place))
+        rest = len(place) - size
+        starts = [size + -(-part * rest // 3) for part in range(3)]
+        cuts: FloatArray = np.append(place, 1.0)[starts]
+        return cuts
+
+    @property
+    def _table(self) -> Examples:
+        """Every problem once, by hash."""
+        if self._listed is None:
+            raise SplitError(
+                "data.train_fraction needs a task small enough to list all its problems, and this one has no table;"
+                " use data.train_size"
+            )
+        return self._listed
+
+    @functools.cached_property
+    def _listed(self) -> Examples | None:
+        """The same, or None where they cannot be listed; which of the ways to write a problem is left to chance."""
+        task = self.home or self.task
+        table = task.table()
+        if table is None:
+            return None
+        shuffled = np.random.default_rng([self.split_seed, _TABLE]).permutation(len(table))
+        table = _distinct(task, table.select(shuffled))
+        return table.select(np.argsort(uniform(task.key(table), self.split_seed), kind="stable"))
 
 
 def nothing(task: Task) -> Examples:
@@ -234,7 +342,8 @@ def _first_distinct(task: Task, blocks: Iterator[Examples], count: int) -> Examp
     since_new = 0
     for block in blocks:
         before = len(found)
-        found = _distinct(task, joined([found, block])).select(slice(0, count))
+        if len(block):  # a small family leaves many a split of a difficulty empty
+            found = _distinct(task, joined([found, block])).select(slice(0, count))
         since_new = 0 if len(found) > before else since_new + max(len(block), 64)
         if len(found) >= count or since_new > _PATIENCE * max(len(found), 64):
             break

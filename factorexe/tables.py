@@ -61,7 +61,18 @@ def _cost_table(result: dict[str, Any]) -> str:
         ["wall time", f"{result['wall_time_s']:.1f} s, {100 * share:.0f} % of it evaluation"],
         ["majority baseline on val", "-" if majority is None else f"{majority:.3f}"],
     ]
+    rows += [[name, value] for name, value in _qualities(result)]
     return tabulate(rows, tablefmt="plain")
+
+
+def _qualities(record: dict[str, Any]) -> list[tuple[str, str]]:
+    """What the task says of its answers beside solved, a line for each name."""
+    by_split = {split: numbers for split, numbers in (record.get("qualities") or {}).items() if numbers}
+    names = dict.fromkeys(name for numbers in by_split.values() for name in numbers)
+    return [
+        (name, "  ".join(f"{split} {numbers[name]:.4g}" for split, numbers in by_split.items() if name in numbers))
+        for name in names
+    ]
 
 
 def predictions(result: dict[str, Any], count: int = 8) -> str:
@@ -104,6 +115,8 @@ def score_tables(record: dict[str, Any]) -> str:
         ]
         head = ["split", "difficulty", "solved", "95 % interval"]
         tables.append(tabulate(by_level, head, floatfmt=("", "d", ".3f", "")))
+    if qualities := _qualities(record):
+        tables.append(tabulate(qualities, tablefmt="plain", disable_numparse=True))
     return "\n\n".join(tables)
 
 

@@ -151,7 +151,8 @@ def _sortable(config: Any) -> dict[str, Any]:
             if isinstance(value, bool | int | float | str)
         }
     options |= {"lr": config.optim.optimizer.lr, "batch_size": config.data.batch_size}
-    options |= {"train_size": config.data.train_size or "stream", "max_steps": config.trainer.max_steps}
+    known = config.data.train_size or config.data.train_fraction or "stream"
+    options |= {"train_size": known, "max_steps": config.trainer.max_steps}
     return options
 
 

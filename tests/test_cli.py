@@ -9,6 +9,7 @@ import yaml
 
 from factorexe import __version__
 from factorexe.cli import main
+from factorexe.registry import Registry
 from factorexe.tasks.multiplication import Multiplication
 
 
@@ -50,7 +51,7 @@ def refused(command, tmp_path):
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ("fit", "give --task NAME, one of: addition, multiplication"),
+        ("fit", "give --task NAME, one of: addition, bin-packing"),
         ("fit --task multiplicaton", "did you mean multiplication"),
         ("fit --task addition --model transfromer", "did you mean transformer"),
         ("fit --task addition --objective chian", "did you mean chain"),
@@ -125,7 +126,33 @@ def test_an_unknown_option_in_a_file_is_named(refused, tmp_path):
 def test_tasks_are_listed_by_name_with_their_package(command):
     code, out, _ = command("tasks list")
     assert code == 0
-    assert out.splitlines() == [f"addition        factorexe {__version__}", f"multiplication  factorexe {__version__}"]
+    assert f"addition        factorexe {__version__}" in out.splitlines()
+    assert [line.split()[0] for line in out.splitlines()] == Registry("tasks").names()
+
+
+def test_the_long_list_says_what_each_task_is_and_loads_what_it_can(command, install):
+    code, out, _ = command("tasks list --long")
+    assert code == 0
+    for part in ("Add two numbers", "digits of the first number", "Lee et al. 2023, arXiv:2307.03381"):
+        assert part in " ".join(out.split())
+    install("their-package", {"factorexe.tasks": ["plus = their_broken:Plus"]}, their_broken="raise RuntimeError('no')")
+    code, out, _ = command("tasks list --long")
+    assert code == 1
+    assert "cannot be loaded: RuntimeError: no" in " ".join(out.split()) or "RuntimeError" in out
+    assert "multiplication" in out
+
+
+def test_a_task_is_shown_and_checked_with_options_and_presets(command, refused):
+    _, out, _ = command("tasks show addition --task.digits 5 --task.digit_order plain --count 1 --json")
+    (problem,) = json.loads(out)
+    first, second = problem["prompt"].split("+")
+    assert int(problem["answer"]) == int(first) + int(second)
+    assert len(first) == 5
+    assert "A=[]" in command("tasks show addition --preset detailed --count 1")[1]
+    assert command("tasks check copy --task.length 5")[0] == 0
+    assert "did you mean --task.digits" in refused("tasks show addition --task.digts 5")[0]
+    assert "did you mean detailed" in refused("tasks show addition --preset detaled")[0]
+    assert "task: min_digits (4) must not exceed digits (3)" in refused("tasks show addition --task.min_digits 4")[0]
 
 
 def test_a_broken_plugin_is_listed_and_harms_no_other(command, install):
@@ -140,7 +167,7 @@ def test_a_broken_plugin_is_listed_and_harms_no_other(command, install):
 def test_a_task_is_shown_with_its_options_and_problems(command):
     code, out, _ = command("tasks show multiplication --count 2")
     assert code == 0
-    for part in ("--second_digits", "Digits of the second number", "presets: default, tiny", "prompt"):
+    for part in ("--task.second_digits", "Digits of the second number", "presets: default, tiny", "prompt"):
         assert part in out
 
 

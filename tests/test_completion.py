@@ -60,7 +60,7 @@ def offered(tmp_path, monkeypatch):
     [
         ("fi", ["fit"]),
         ("tasks ", ["list", "show", "check"]),
-        ("tasks show ", ["addition", "multiplication"]),
+        ("tasks show m", ["mixture", "modular", "multiplication"]),
         ("models show u", ["universal-transformer"]),
         ("recipes copy s", ["scarce-data"]),
         ("fit --recipe d", ["default-multiplication", "depth-at-test-time"]),
@@ -68,7 +68,7 @@ def offered(tmp_path, monkeypatch):
         ("fit --task=mul", ["--task=multiplication"]),
         ("fit --task multiplication --model ", ["transformer", "universal-transformer"]),
         ("fit --mod", ["--model", "--model."]),
-        ("fit --task multiplication --task.d", ["--task.digits", "--task.digit_order"]),
+        ("fit --task multiplication --task.d", ["--task.digit_order", "--task.digits"]),
         ("fit --task multiplication --task.digit-o", ["--task.digit-order"]),
         ("fit --task=addition --task.digit-order ", ["reversed", "plain"]),
         ("fit --task multiplication --preset ", ["default", "tiny"]),
@@ -79,7 +79,19 @@ def offered(tmp_path, monkeypatch):
         ("fit --no-model.pl", ["--no-model.places"]),
         ("fit --model.layers 3 --seed 5 --bogus 1 --task ad", ["addition"]),
         ("fit --trainer.prec", ["--trainer.precision"]),
+        ("fit --task addition --data.curriculum ", ["adaptive", "linear", "uniform"]),
+        (
+            "fit --data.curriculum adaptive --data.curriculum.",
+            ["--data.curriculum.start", "--data.curriculum.threshold"],
+        ),
         ("fit --print", ["--print-config"]),
+        ("fit --task mixture --task.tasks mul", ["multiplication"]),
+        ("fit --task mixture --task.tasks sort,addition,mul", ["sort,addition,multiplication"]),
+        ("fit --task mixture --task.tasks=sort,mul", ["--task.tasks=sort,multiplication"]),
+        ("fit --task mixture --task.tas", ["--task.tasks", "--task.tasks."]),
+        ("fit --task mixture --task.tasks.multiplication.second", ["--task.tasks.multiplication.second_digits"]),
+        ("fit --task mixture --task.tasks c-vpr --task.tasks.c-vpr.len", ["--task.tasks.c-vpr.length"]),
+        ("fit --task mixture --task.tasks c-vpr --task.tasks.mul", []),
         ("fit --recipe depth-at-test-time --model.st", ["--model.steps", "--model.step_embedding"]),
         ("fit --task absent --task.", []),
         ("fit --task.d", []),
@@ -104,7 +116,7 @@ def test_the_options_offered_are_those_there_are(model):
     listed = words.help(Binder(words.said, {}).bind(RunConfig)).splitlines()
     there = {flag for text in listed if text.startswith("  --") for flag in re.findall(r"--[\w.-]+", text[:80])}
     offers = list(Typed(line, "--no-").options())  # reaches into every choice
-    choices = {"--task", "--model", "--objective", "--optim.optimizer"}
+    choices = {"--task", "--model", "--objective", "--optim.optimizer", "--data.curriculum"}
     flags = {flag for offer in offers for flag in offer.flags}
     assert flags - choices == {flag for flag in there if not flag.endswith(".name")}
 
@@ -118,7 +130,7 @@ def test_a_plugin_is_offered_with_its_options(offered, install):
 
 def test_a_broken_plugin_is_offered_without_options(offered, install, capfd):
     install("their-package", {"factorexe.tasks": ["broken = their_broken:Plus"]}, their_broken="raise SystemExit(3)")
-    assert offered("factorexe tasks show b") == ["broken"]
+    assert offered("factorexe tasks show br") == ["broken"]
     assert offered("factorexe fit --task broken --task.") == []
     assert capfd.readouterr() == ("", "")
 
@@ -146,6 +158,9 @@ def test_a_file_cannot_make_code_run_at_tab(offered):
     Path("mine.py").write_text("open('ran', 'w')")
     Path("run.yaml").write_text("task: ./mine.py:Mine\n")
     assert offered("factorexe fit --config run.yaml --task.") == []
+    Path("run.yaml").write_text("task: {name: mixture, tasks: [addition, ./mine.py:Mine]}\n")
+    assert offered("factorexe fit --config run.yaml --task.tasks.") != []
+    assert offered("factorexe fit --config run.yaml --task.tasks.mine") == []
     assert not Path("ran").exists()
 
 

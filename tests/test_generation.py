@@ -22,6 +22,7 @@ class Marks:
     """What decoding asks of a layout."""
 
     end_mark = END
+    numeric = torch.zeros(0, dtype=torch.long)
 
     @staticmethod
     def following_places(tokens, prompt_length):

@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "streams": {"tasks"},
     "splits": {"streams", "tasks"},
     "show": {"registry", "splits", "tasks"},
+    "curriculum": {"choice"},
     # networks
     "models": {"choice"},
     "optim": {"choice"},
@@ -33,13 +34,13 @@ MAY_IMPORT = {
     "generation": {"layout", "models"},
     "objectives": {"choice", "generation", "layout", "models"},
     # training
-    "data": {"generation", "layout", "splits", "tasks"},
+    "data": {"curriculum", "generation", "layout", "splits", "tasks"},
     "scores": set(),
     "learner": {"generation", "layout", "models", "objectives", "optim", "scores"},
     "rundir": set(),
     "metrics": set(),
     "callbacks": {"data", "generation", "layout", "metrics", "rundir", "scores"},
-    "result": {"callbacks", "metrics"},
+    "result": {"callbacks", "metrics", "tasks"},
     "training": {"callbacks", "learner", "result", "rundir", "threads"},
     "run": {
         *("config", "data", "layout", "preflight", "record", "rundir", "splits", "threads", "training", "weights"),
@@ -87,6 +88,7 @@ NO_TORCH = (
     "tasks",
     "streams",
     "splits",
+    "curriculum",
     "show",
     "cli",
     "__init__",

@@ -84,3 +84,14 @@ def test_reset_forgets():
     metric.reset()
     metric.update(SOLVED[:1], DIFFICULTY[:1], SUMS[0])
     assert (metric.compute().n, metric.compute().solved) == (1, 1.0)
+
+
+def test_qualities_are_means_of_what_can_be_said():
+    score = SplitScore(range(1, 2))
+    score.update(torch.tensor([True, False]), torch.tensor([1, 1]), torch.ones(4))
+    score.add_qualities({"bins": torch.tensor([2.0, math.nan]), "never": torch.tensor([math.nan, math.nan])})
+    score.add_qualities({"bins": torch.tensor([3.0, 4.0])})
+    assert score.compute().qualities == {"bins": 3.0}
+    score.reset()
+    score.update(torch.tensor([True]), torch.tensor([1]), torch.ones(4))
+    assert score.compute().qualities == {}

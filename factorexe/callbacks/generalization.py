@@ -74,7 +74,7 @@ class GeneralizationMonitor(Instrument):
         step = trainer.global_step
         if self.rows and self.rows[-1]["step"] == step:
             self.rows.pop()  # evaluated again after a resume: the same numbers
-        numbers = self._numbers(scores)
+        numbers = self._numbers(scores) | _in_play(trainer, max(0, step - 1))
         self.rows.append({"step": step, "examples": step * self.problems_per_step, **numbers})
         self.rows[-1]["wall_time_s"] = round(self.wall_time, 3)
         if self.best is None or self.best >= len(self.rows) - 1 or _rank(self.rows[-1]) > _rank(self.rows[self.best]):
@@ -100,7 +100,15 @@ class GeneralizationMonitor(Instrument):
         row |= {f"compute/{split}": score.compute for split, score in scores.items()}
         for split, score in scores.items():
             row |= {f"solved_by_difficulty/{split}/{d}": rate.rate for d, rate in score.by_difficulty.items()}
+            row |= {f"quality/{name}/{split}": mean for name, mean in score.qualities.items()}
         return row
+
+
+def _in_play(trainer: lightning.Trainer, step: int) -> Row:
+    """The hardest difficulty that a training step drew from, under a curriculum."""
+    data: Any = getattr(trainer, "datamodule", None)
+    hardest = data.in_play(step) if hasattr(data, "in_play") else None
+    return {} if hardest is None else {"curriculum/difficulty": hardest}
 
 
 def _details(score: Score) -> dict[str, Any]:
@@ -108,7 +116,8 @@ def _details(score: Score) -> dict[str, Any]:
         str(level): {"rate": rate.rate, "interval": list(rate.interval), "n": rate.n}
         for level, rate in score.by_difficulty.items()
     }
-    return {"n": score.n, "interval": list(score.interval), "by_difficulty": rates}
+    interval = list(score.interval)
+    return {"n": score.n, "interval": interval, "by_difficulty": rates, "qualities": dict(score.qualities)}
 
 
 def _rank(row: Row) -> tuple[float, float]:

@@ -70,16 +70,15 @@ class Samples(Instrument):
     def _shown(self, split: str, outputs: Any, batch: Batch, rows: Any) -> list[Sample]:
         if not len(rows):
             return []
-        task, examples = self.layout.task, batch.examples.select(rows)
-        generated = outputs.generated.tokens[rows]
-        answers, chains = self.layout.answers(generated), self.layout.chains(generated)
+        values = outputs.generated.values
+        solutions = self.layout.solutions(outputs.generated.tokens[rows], None if values is None else values[rows])
+        problems = [self.layout.task.texts(batch.examples, row) for row in rows]
         return [
             Sample(
                 split,
-                task.text(examples.prompt[i]),
-                self.layout.text(chains[i][chains[i] != 0]),
-                self.layout.text(answers[i][answers[i] != 0]) or "(none)",
-                task.text(examples.answer[i]),
+                problems[i][0],
+                *solutions[i],
+                problems[i][2],
                 bool(outputs.solved[row]),
                 float(outputs.generated.compute[row]),
             )

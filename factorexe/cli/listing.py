@@ -18,8 +18,9 @@ def add(verbs: Any) -> None:
 
 def _add_tasks(verbs: Any) -> None:
     tasks = with_verbs(verbs.add_parser("tasks", help="list, show and check tasks"), "{list,show,check}")
-    listing = tasks.add_parser("list", help="every installed task; imports none of them")
-    listing.set_defaults(act=lambda given, rest: _list("tasks"))
+    listing = tasks.add_parser("list", help="every installed task; imports none of them", allow_abbrev=False)
+    listing.add_argument("--long", action="store_true", help="what each is, its difficulty and its paper; imports them")
+    listing.set_defaults(act=lambda given, rest: _list_long() if given.long else _list("tasks"))
     show = tasks.add_parser("show", help="options of a task, and sample problems", allow_abbrev=False)
     show.add_argument("name")
     show.add_argument("--count", type=int, default=5, help="sample problems")
@@ -27,10 +28,12 @@ def _add_tasks(verbs: Any) -> None:
     show.add_argument("--split", default="train", help="train, val, guide, test, ood or ood_test")
     show.add_argument("--difficulty", type=int, help="only problems of this difficulty")
     show.add_argument("--json", action="store_true", help="the problems as a list of objects")
-    show.set_defaults(act=_show_task)
+    show.add_argument("--preset", help="options of this preset of the task; others as in fit: --task.OPTION VALUE")
+    show.set_defaults(act=_show_task, takes_options=True, below="show")
     check = tasks.add_parser("check", help="whether a task keeps the promises of the contract", allow_abbrev=False)
     check.add_argument("name")
-    check.set_defaults(act=_check_task)
+    check.add_argument("--preset", help="with options of this preset; others as in fit: --task.OPTION VALUE")
+    check.set_defaults(act=_check_task, takes_options=True, below="check")
 
 
 def _add_models(verbs: Any) -> None:
@@ -51,6 +54,25 @@ def _list(group: str) -> int:
     return DONE
 
 
+def _list_long() -> int:
+    from tabulate import tabulate
+
+    from factorexe.registry import PluginError, Registry
+    from factorexe.show import first_line
+
+    rows, code = [], DONE
+    for spelling, _ in Registry("tasks").listing():
+        try:
+            cls = Registry("tasks").get(spelling).cls
+        except PluginError as error:
+            rows.append([spelling, f"cannot be loaded: {error}", "", ""])
+            code = FAILED
+        else:
+            rows.append([spelling, first_line(cls), cls.axis, cls.paper])
+    print(tabulate(rows, ["task", "", "difficulty", "paper"], disable_numparse=True, maxcolwidths=[None, 52, 34, 40]))
+    return code
+
+
 def _loaded(group: str, name: str) -> Any:
     from factorexe.registry import Registry
 
@@ -59,37 +81,39 @@ def _loaded(group: str, name: str) -> Any:
 
 
 def _show_model(given: argparse.Namespace, rest: Sequence[str]) -> int:
-    print(_described(_loaded("models", given.name)))
+    print(_described(_loaded("models", given.name), "model"))
     return DONE
 
 
 def _show_task(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    from factorexe.cli.chosen import chosen
     from factorexe.show import problems, rendered
 
-    plugin = _loaded("tasks", given.name)
+    plugin, task, _ = chosen(given, rest)
     try:
-        found = problems(plugin.cls(), given.split, given.count, given.seed, given.difficulty)
+        found = problems(task, given.split, given.count, given.seed, given.difficulty)
     except ValueError as error:
         raise BadInput(str(error)) from None
     if given.json:
         print(json.dumps(found, indent=2, ensure_ascii=False))
         return DONE
-    print(_described(plugin) + "\n\n" + rendered(found))
+    print(_described(plugin, "task") + "\n\n" + rendered(found))
     return DONE
 
 
-def _described(plugin: Any) -> str:
+def _described(plugin: Any, path: str) -> str:
     from factorexe.show import described
 
-    return described(plugin.name, plugin.cls, plugin.origin)
+    return described(plugin.name, plugin.cls, plugin.origin, path)
 
 
 def _check_task(given: argparse.Namespace, rest: Sequence[str]) -> int:
+    from factorexe.cli.chosen import chosen
     from factorexe.testing import task_checks
 
-    plugin = _loaded("tasks", given.name)
+    plugin, _, options = chosen(given, rest)
     failed = 0
-    for check in task_checks(plugin.cls):
+    for check in task_checks(plugin.cls, **options):
         try:
             check()
         except Exception as error:

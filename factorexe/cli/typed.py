@@ -21,7 +21,7 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from factorexe import recipe
-from factorexe.choice import Choice, merged, name_at
+from factorexe.choice import Choice, Choices, mark_of, members, merged, name_at, value_at
 from factorexe.commandline import choices_said, underscored
 from factorexe.config import ConfigError, RunConfig, preset_layers, read_yaml
 from factorexe.registry import PluginError, Registry
@@ -42,12 +42,14 @@ class Typed:
 
     Attributes:
         words: those before the one at the cursor, ``--option=value`` taken apart.
+        prefix: the word at the cursor.
         reached: beginnings of options that may need a plug-in: the word at the cursor and an option before it.
         said: option path -> value.
     """
 
     def __init__(self, words: Sequence[str], prefix: str) -> None:
         self.words = [part for word in words for part in (word.split("=", 1) if word.startswith("--") else [word])]
+        self.prefix = prefix
         self.before = self.words[-1] if self.words else ""
         self.reached = [word for word in (prefix.partition("=")[0], self.before) if word.startswith("--")]
         self.said = choices_said([underscored(word) for word in self.words])
@@ -81,6 +83,17 @@ class Typed:
         in_preset = name_at(self.presets, where) if where != "task" else None
         return _loaded(choice.group, self.named(where) or in_preset or choice.default)
 
+    def members(self, where: str, choices: Choices) -> Iterator[tuple[str, type[BaseModel]]]:
+        """Key and class of everything in an ordered set, as far as they can be had."""
+        in_file = value_at(self.files, where)
+        source = self.said.get(where) or in_file or value_at(self.presets, where)
+        with contextlib.suppress(ValueError):
+            for key, block in members(source, choices.default).items():
+                may_load = source is not in_file or ":" not in block["name"]
+                plugin = _loaded(choices.group, block["name"]) if may_load else None
+                if plugin:
+                    yield key, plugin
+
     def preset_names(self) -> list[str]:
         """The presets of the task and the model that are named."""
         named = (_loaded("tasks", self.named("task")), _loaded("models", self.named("model")))
@@ -90,8 +103,15 @@ class Typed:
         """Every option of a run; those below a choice if a word reaches into it."""
         for field, info in cls.model_fields.items():
             where, meaning = path + field, info.description or ""
-            choice = next((mark for mark in info.metadata if isinstance(mark, Choice)), None)
-            if choice:
+            choice = mark_of(info)
+            if isinstance(choice, Choices):
+                yield Offer(self._spelled(where), self._longer(spellings(choice.group)), meaning)
+                if not self._reaches(where):
+                    yield Offer(self._spelled(f"{where}."), (), f"Options of each of the {field}.")
+                else:
+                    for key, member in self.members(where, choice):
+                        yield from self.options(member, f"{where}.{key}.")
+            elif choice:
                 yield Offer(self._spelled(where), spellings(choice.group), meaning)
                 if not self._reaches(where):
                     yield Offer(self._spelled(f"{where}."), (), f"Options of the {field}.")
@@ -101,6 +121,11 @@ class Typed:
                 yield from self.options(info.annotation, f"{where}.")
             else:
                 yield Offer(self._spelled(where, info.annotation is bool), _values(info.annotation), meaning)
+
+    def _longer(self, names: Sequence[str]) -> list[str]:
+        """What a list that is being typed may go on to be."""
+        first, comma, _ = self.prefix.rpartition("=")[2].rpartition(",")
+        return [first + comma + name for name in names if name not in first.split(",")]
 
     def _reaches(self, where: str) -> bool:
         """Whether a word goes on below a choice; after ``--no-`` the beginning of its name will do."""

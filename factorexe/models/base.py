@@ -138,6 +138,11 @@ class Model(nn.Module):
 
     symbol_rows: ClassVar[tuple[str, ...]] = ()
     numbered_rows: ClassVar[tuple[str, ...]] = ()
+    number_head: nn.Module | None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.number_head = None
 
     def forward(
         self,
@@ -188,6 +193,17 @@ class Model(nn.Module):
     def readout(self, states: Tensor) -> Tensor:
         """Logits (..., V) of ``states`` (..., D)."""
         raise NotImplementedError
+
+    def add_number_head(self) -> None:
+        """From now on states can be read as numbers too, beside the readout (Golkar et al. 2023, arXiv:2310.02989)."""
+        width = self.embed(torch.zeros((1, 1), dtype=torch.long)).shape[-1]
+        self.number_head = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 1))
+
+    def number(self, states: Tensor) -> Tensor:
+        """Numbers (...) behind the tokens that follow ``states`` (..., D), for a model with a number head."""
+        assert self.number_head is not None
+        numbers: Tensor = self.number_head(states).squeeze(-1)
+        return numbers
 
 
 class ModelConfig(Options):

@@ -5,8 +5,9 @@ only: with S states, weights w and M supervised tokens,
 
     total = sum over tokens m of  sum over s of  w[s, m] * CE(readout(state[s, m]), target[m])  +  penalty[m]
 
-and the mean is ``total / weight``, ``weight`` being M.  ``prepare`` draws everything random, once per
-micro-batch; ``loss`` is deterministic, so that a probe or a second pass sees the same draw.
+A target with a number behind it adds the squared error of ``number(state)`` to its cross-entropy.  The mean is
+``total / weight``, ``weight`` being M.  ``prepare`` draws everything random, once per micro-batch; ``loss`` is
+deterministic, so that a probe or a second pass sees the same draw.
 """
 
 from __future__ import annotations
@@ -54,14 +55,24 @@ class Objective(nn.Module):
         """The expected loss of a prepared batch."""
         assert batch.targets is not None
         assert batch.weights is not None
-        output = model(batch.tokens, positions=batch.positions, places=batch.places, prompt_length=batch.prompt_length)
+        output = model(
+            batch.tokens,
+            values=batch.values,
+            positions=batch.positions,
+            places=batch.places,
+            prompt_length=batch.prompt_length,
+        )
         at = batch.weights.flatten().nonzero()[:, 0]  # (M,) supervised positions
         weights = batch.weights.flatten()[at]
         targets = batch.targets.flatten()[at]
-        logits = model.readout(output.states.flatten(1, 2).index_select(1, at)).float()  # (S, M, V)
-        each = F.cross_entropy(logits.flatten(0, 1), targets.repeat(len(logits)), reduction="none")
+        states = output.states.flatten(1, 2).index_select(1, at)  # (S, M, D)
+        logits = model.readout(states).float()  # (S, M, V)
         share = output.weight.flatten(1).index_select(1, at)  # (S, M)
-        expected = (share * each.view_as(share)).sum(dim=0)
+        each = F.cross_entropy(logits.flatten(0, 1), targets.repeat(len(logits)), reduction="none").view_as(share)
+        if batch.target_values is not None:
+            error = model.number(states).float() - batch.target_values.flatten()[at]
+            each = each + error.square() * torch.isin(targets, self.layout.numeric.to(targets.device))
+        expected = (share * each).sum(dim=0)
         weight = weights.sum()
         total = (weights * (expected + output.penalty.flatten()[at])).sum() + weight * output.regulariser
         logs = {} if self.training else {"correct": (weights * (_guess(share, logits) == targets)).sum()}

@@ -6,7 +6,16 @@ the second digit of each is the answer's, the other is carried on.  Reversed ord
     128+367    >51>90>40    8+7 = 15, 2+6+1 = 09, 1+3+0 = 04
     answer     5940         495 reversed, with the last carry
 
-Lee et al. 2023 (arXiv:2307.03381) call the same information the simplified scratchpad.
+Lee et al. 2023 (arXiv:2307.03381) call the same information the simplified scratchpad.  Their detailed one holds all
+that each column uses: what is left of both numbers, the digits A so far, the carry C.  In plain order without padding::
+
+    128+367    [1,2,8]+[3,6,7],A=[],C=0,8+7+0=15,A>5,C>1;
+               [1,2]+[3,6],A=[5],C=1,2+6+1=9,A>9,C>0;
+               [1]+[3],A=[9,5],C=0,1+3+0=4,A>4,C>0;
+               []+[],A=[4,9,5],C=0.
+    answer     495
+
+which is their text without the lines that count digits, without blanks, and with a full stop for END.
 """
 
 from __future__ import annotations
@@ -16,8 +25,16 @@ from typing import ClassVar
 import numpy as np
 
 from factorexe.tasks.arithmetic import DEFAULT, TINY, Arithmetic
-from factorexe.tasks.base import Examples, IntArray, Widths
+from factorexe.tasks.base import IntArray, Widths
 from factorexe.tasks.digits import carried, draw
+from factorexe.tasks.formats import column, packed, written
+from factorexe.tasks.problem_format import Writer
+from factorexe.tasks.scratchpads import Scratchpad
+
+# Numbers as the paper writes them; ``reverse`` alone turns answers round.
+_PAPER = {"objective": "chain", "task.digit_order": "plain", "task.padding": "none"}
+_LINE = "{}+{},A={},C={},{}+{}+{}={},A>{},C>{};"
+_END = "{}+{},A={},C={}."
 
 
 class Addition(Arithmetic):
@@ -29,35 +46,81 @@ class Addition(Arithmetic):
     presets: ClassVar = {
         "default": {**DEFAULT, "data.train_size": 1000, "trainer.max_steps": 1000, "trainer.val_check_interval": 100},
         "tiny": TINY,
+        # The four levels of Lee et al. (2023).
+        "plain": {**_PAPER, "objective": "answer"},
+        "reverse": {**_PAPER, "objective": "answer", "task.digit_order": "reversed"},
+        "simplified": _PAPER,
+        "detailed": {
+            **_PAPER,
+            "task.scratchpad": "detailed",
+            "data.batch_size": 32,
+            "data.eval_size": 100,
+            "trainer.val_check_interval": 250,
+        },
     }
 
+    axis: ClassVar[str] = "digits of the first number"
+    paper: ClassVar[str] = "Lee et al. 2023, arXiv:2307.03381"
+
     @property
-    def symbols(self) -> tuple[str, ...]:
-        """Digits, ``+``, and ``>`` before each column sum."""
-        return (*self._glyphs, "+", ">")
+    def _signs(self) -> tuple[str, ...]:
+        """``+``, ``>`` before each column sum, and what a detailed scratchpad is written with."""
+        return ("+", ">", *("[],=AC;." if self.scratchpad == "detailed" else ""))
 
     def widths(self, difficulty: int) -> Widths:
-        """All numbers have fixed widths, so these are exact."""
-        return Widths(2 * difficulty + 1, 3 * difficulty, difficulty + 1)
+        """Exact where numbers have fixed widths."""
+        chain = difficulty * (1 + self._tokens(2))
+        if self.scratchpad == "detailed":
+            lists = sum(2 * _listed(left) + _listed(difficulty - left) for left in range(difficulty + 1))
+            blank = len((_LINE * difficulty + _END).replace("{}", ""))
+            chain = lists + blank + 8 * difficulty + 1  # the digits of a line that are in no list, and the last carry
+        return Widths(2 * self._tokens(difficulty) + 1, chain, self._tokens(difficulty + 1))
 
-    def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
-        first, second = (draw(count, level, self.base, rng) for _ in range(2))
-        return self._worked_out(first, second, chain)
+    def _drawn(self, level: int, count: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        return draw(count, level, self.base, rng), draw(count, level, self.base, rng)
 
-    def _worked_out(self, first: IntArray, second: IntArray, chain: bool) -> Examples:
-        wide = max(first.shape[1], second.shape[1])
-        upper, lower = (np.pad(number, ((0, 0), (0, wide + 1 - number.shape[1]))) for number in (first, second))
-        columns = upper + lower
-        answer = carried(columns, self.base)
-        count = len(first)
-        steps = self._worked(columns[:, :-1], answer) if chain else np.zeros((count, 0), dtype=np.int64)
-        return Examples(
-            prompt=self._prompt(first, second),
-            chain=steps,
-            chain_step=np.broadcast_to(np.arange(steps.shape[1]) // 3, steps.shape),
-            answer=self._written(answer),
-            difficulty=np.full(count, first.shape[1], dtype=np.int64),
-        )
+    def _second(self, level: int) -> int:
+        return level
+
+    def _result_width(self, first: int, second: int) -> int:
+        return max(first, second) + 1
+
+    def _result(self, first: IntArray, second: IntArray) -> IntArray:
+        return carried(_columns(first, second), self.base)
+
+    def _by_hand(self, first: IntArray, second: IntArray, write: Writer) -> tuple[IntArray, IntArray, IntArray]:
+        columns = _columns(first, second)
+        result = carried(columns, self.base)
+        carry = np.zeros_like(columns)  # into each column
+        carry[:, 1:] = (columns + (result - columns) % self.base)[:, :-1] // self.base
+        if self.scratchpad == "detailed":
+            return *self._in_detail(first, second, result, carry, write), result
+        mark = column(len(first), self._operator + 1)
+        pieces, steps = [], []
+        for place in range(columns.shape[1] - 1):
+            pieces += [mark, write(_sum(result, carry, place), place)]
+            steps += [place, place]
+        return *packed(pieces, steps), result
+
+    def _in_detail(
+        self, first: IntArray, second: IntArray, result: IntArray, carry: IntArray, write: Writer
+    ) -> tuple[IntArray, IntArray]:
+        paper, wide = Scratchpad(self.symbols), result.shape[1] - 1
+        pieces, steps = [], []
+        for place in range(wide + 1):
+            left = [paper.listed(written(number[:, place:], "plain")) for number in (first, second)]
+            found = paper.listed(written(result[:, :place], self.digit_order))
+            came_in = carry[:, place, None] + 1
+            if place < wide:
+                digits = [_digit(number, place) + 1 for number in (first, second)]
+                total = write(_sum(result, carry, place), 0)
+                digit, gone_on = result[:, place, None] + 1, carry[:, place + 1, None] + 1
+                line = paper.line(_LINE, *left, found, came_in, *digits, came_in, total, digit, gone_on)
+            else:
+                line = paper.line(_END, *left, found, came_in)
+            pieces += line
+            steps += [place] * len(line)
+        return packed(pieces, steps)
 
     def _line(
         self, mark: IntArray, before: IntArray, first: IntArray, second: IntArray
@@ -65,12 +128,25 @@ class Addition(Arithmetic):
         is_column = mark == self._operator + 1
         return np.where(is_column, before, 0), np.where(is_column, 2, np.maximum(first, second) + 1)
 
-    def _worked(self, columns: IntArray, answer: IntArray) -> IntArray:
-        """The chain (N, 3 * digits): for each column its mark and its sum with the carry, in two digits."""
-        digit = answer[:, :-1]
-        came_in = (digit - columns) % self.base
-        gone_on = (columns + came_in - digit) // self.base
-        low, high = digit + 1, gone_on + 1
-        mark = np.full_like(digit, self._operator + 1)
-        order = (mark, low, high) if self.digit_order == "reversed" else (mark, high, low)
-        return np.stack(order, axis=2).reshape(len(digit), -1)
+
+def _columns(first: IntArray, second: IntArray) -> IntArray:
+    """The sums of both digits (N, width), one column more than the longer number has."""
+    wide = max(first.shape[1], second.shape[1]) + 1
+    upper, lower = (np.pad(number, ((0, 0), (0, wide - number.shape[1]))) for number in (first, second))
+    columns: IntArray = upper + lower
+    return columns
+
+
+def _sum(result: IntArray, carry: IntArray, place: int) -> IntArray:
+    """A column's sum with the carry that came in (N, 2)."""
+    return np.stack([result[:, place], carry[:, place + 1]], axis=1)
+
+
+def _digit(number: IntArray, place: int) -> IntArray:
+    """The digit of a number (N, 1), 0 above it."""
+    return number[:, place, None] if place < number.shape[1] else np.zeros((len(number), 1), dtype=np.int64)
+
+
+def _listed(items: int) -> int:
+    """Tokens of a list: its brackets, its items and the commas between them."""
+    return 2 + max(2 * items - 1, 0)

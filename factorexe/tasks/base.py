@@ -12,6 +12,7 @@ A task is a frozen pydantic model whose fields are its options, and one method t
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
@@ -86,6 +87,21 @@ def joined(parts: Sequence[Examples]) -> Examples:
     )
 
 
+def answered_as(examples: Examples, others: Examples) -> Examples:
+    """``examples`` with the answers of ``others``, row by row."""
+    values = examples.values
+    if values is not None and others.values is not None:
+        values = values._replace(answer=others.values.answer)
+    return dataclasses.replace(examples, answer=others.answer, values=values)
+
+
+def solved_by(task: Task, examples: Examples, others: Examples) -> BoolArray:
+    """Whether the answers of ``others`` (N,) are right for ``examples``, row by row."""
+    if others.values is None:
+        return task.solved(examples, others.answer)
+    return task.solved(examples, others.answer, others.values.answer)
+
+
 def _stacked(arrays: Sequence[Any], filled: int = 0) -> Any:
     if arrays[0].ndim == 1:
         return np.concatenate(arrays)
@@ -151,6 +167,13 @@ class Task(Options):
         harder = examples.difficulty > self.train_difficulty[1]
         return np.where(harder, SPLITS.index("ood") + (place >= 0.5), home)
 
+    def table(self) -> Examples | None:
+        """Every problem of the training difficulties, with its solution; None where they are endless or too many.
+
+        A problem that can be written in several ways may be there in each of them.
+        """
+        return None
+
     @property
     def numeric(self) -> tuple[int, ...]:
         """The tokens that stand for a number, which ``Examples.values`` holds."""
@@ -186,10 +209,32 @@ class Task(Options):
         """
         raise NotImplementedError(f"{type(self).__name__} tells no places")
 
-    def text(self, tokens: IntArray) -> str:
-        """One row of token ids as text: symbols side by side, blank-separated if any has several characters."""
-        between = " " if max(map(len, self.symbols)) > 1 else ""
-        return between.join(self.symbols[token] for token in tokens if token)
+    @property
+    def separator(self) -> str:
+        """What stands between symbols in text: a blank if any has several characters or a number behind it."""
+        return " " if self.numeric or max(map(len, self.symbols)) > 1 else ""
+
+    def text(self, tokens: IntArray, values: FloatArray | None = None) -> str:
+        """One row of token ids as text.
+
+        Args:
+            values: the number behind each token; written after a numeric symbol.
+        """
+        symbols, between = self.symbols, self.separator
+        if values is None or not self.numeric:
+            return between.join(symbols[token] for token in tokens if token)
+        return between.join(
+            f"{symbols[token]}{value:.10g}" if token in self.numeric else symbols[token]
+            for token, value in zip(tokens, values, strict=True)
+            if token
+        )
+
+    def texts(self, examples: Examples, row: int) -> tuple[str, str, str]:
+        """Prompt, chain and answer of one example as text."""
+        tokens = examples.prompt[row], examples.chain[row], examples.answer[row]
+        numbers = (None, None, None) if examples.values is None else tuple(part[row] for part in examples.values)
+        prompt, chain, answer = (self.text(*pair) for pair in zip(tokens, numbers, strict=True))
+        return prompt, chain, answer
 
     def parse(self, text: str) -> IntArray:
         """The token ids of ``text``; the inverse of ``text()``.
@@ -197,12 +242,25 @@ class Task(Options):
         Raises:
             ValueError: a symbol is not in the alphabet.
         """
-        words = text.split() if max(map(len, self.symbols)) > 1 else [letter for letter in text if letter != " "]
+        words = text.split() if self.separator else [letter for letter in text if letter != " "]
+        words = [self._number(word)[0] for word in words]
         ids = {symbol: token for token, symbol in enumerate(self.symbols) if token}
         unknown = sorted({word for word in words if word not in ids})
         if unknown:
             raise ValueError(f"{', '.join(map(repr, unknown))}: not in the alphabet {' '.join(self.symbols[1:])}")
         return np.array([ids[word] for word in words], dtype=np.int64)
+
+    def parse_values(self, text: str) -> FloatArray:
+        """The number behind each token of ``text``, 1 where there is none."""
+        return np.array([self._number(word)[1] for word in text.split()], dtype=np.float64)
+
+    def _number(self, word: str) -> tuple[str, float]:
+        """A word without the number that is written after a numeric symbol, and that number."""
+        for symbol in (self.symbols[token] for token in self.numeric):
+            if word.startswith(symbol) and len(word) > len(symbol):
+                with contextlib.suppress(ValueError):
+                    return symbol, float(word.removeprefix(symbol))
+        return word, 1.0
 
     @property
     def completes(self) -> bool:
@@ -211,6 +269,8 @@ class Task(Options):
 
     def complete(self, prompt: IntArray) -> Examples:
         """Chain, answer and difficulty of prompts (N, L) that somebody typed, right-padded with 0.
+
+        Where the task has numeric symbols, the numbers behind the tokens (N, L) are a second argument.
 
         Raises:
             ValueError: one of them is no problem of this kind; says what was expected.

@@ -8,7 +8,14 @@ second digit on, the running sum, shifted to its place.  With three digits, base
                +2940>880650     123 x 4 =   492, shifted by two and added: 56088
     answer     880650
 
-Shen et al. 2023 (arXiv:2311.14737) and Deng et al. 2024 (arXiv:2405.14838) write the same steps.
+Shen et al. 2023 (arXiv:2311.14737) and Deng et al. 2024 (arXiv:2405.14838) write the same steps.  The detailed
+scratchpad, after that of Lee et al. 2023 (arXiv:2307.03381), says for each digit what it is multiplied with, the
+partial product A, the power of the base K, the shifted product B and the running sum C.  Plain order, no padding::
+
+    128*367    [1,2,8]*7,A=[8,9,6],K=1,B=[8,9,6],C=0+896=896;
+               [1,2,8]*6,A=[7,6,8],K=10,B=[7,6,8,0],C=896+7680=8576;
+               [1,2,8]*3,A=[3,8,4],K=100,B=[3,8,4,0,0],C=8576+38400=46976.
+    answer     46976
 """
 
 from __future__ import annotations
@@ -18,9 +25,15 @@ from typing import ClassVar
 import numpy as np
 from pydantic import Field
 
-from factorexe.tasks.arithmetic import DEFAULT, MOST_DIGITS, TINY, Arithmetic
-from factorexe.tasks.base import Examples, IntArray, Widths
-from factorexe.tasks.digits import carried, draw, times
+from factorexe.tasks.arithmetic import DEFAULT, TINY, Arithmetic
+from factorexe.tasks.base import IntArray, Widths
+from factorexe.tasks.digits import draw, times
+from factorexe.tasks.formats import packed, written
+from factorexe.tasks.long_multiplication import shifted_sum, written_out
+from factorexe.tasks.problem_format import MOST_DIGITS, Writer
+from factorexe.tasks.scratchpads import Scratchpad
+
+_LINE = "{}*{},A={},K={},B={},C={}+{}={}"
 
 
 class Multiplication(Arithmetic):
@@ -62,36 +75,70 @@ class Multiplication(Arithmetic):
         "tiny": TINY,
     }
 
+    axis: ClassVar[str] = "digits of the first number"
+    paper: ClassVar[str] = "Shen et al. 2023, arXiv:2311.14737"
+
     @property
-    def symbols(self) -> tuple[str, ...]:
-        """Digits, ``*``, ``+`` before a partial product, ``>`` before a running sum."""
-        return (*self._glyphs, "*", "+", ">")
+    def _signs(self) -> tuple[str, ...]:
+        """``*``, ``+`` before a partial product, ``>`` before a running sum, and what a detailed scratchpad needs."""
+        return ("*", "+", ">", *("[],=AKBC;." if self.scratchpad == "detailed" else ""))
 
     def widths(self, difficulty: int) -> Widths:
-        """All numbers have fixed widths, so these are exact."""
-        first, second = difficulty, self.second_digits or difficulty
-        partials = second * (first + 2)
-        sums = sum(first + place + 2 for place in range(1, second))
-        return Widths(first + 1 + second, partials + sums, first + second)
+        """Exact where numbers have fixed widths."""
+        first, second = difficulty, self._second(difficulty)
+        if self.padding == "all":
+            first = second = max(first, second)
+        partials = second * (1 + self._tokens(first + 1))
+        sums = sum(1 + self._tokens(first + place + 1) for place in range(1, second))
+        chain = partials + sums
+        if self.scratchpad == "detailed":
+            chain = sum(self._detailed(first, place) for place in range(second))
+        prompt = self._tokens(first) + 1 + self._tokens(second)
+        return Widths(prompt, chain, self._tokens(self._result_width(first, second)))
 
-    def _drawn(self, level: int, count: int, rng: np.random.Generator, chain: bool) -> Examples:
-        first = draw(count, level, self.base, rng)
-        second = draw(count, self.second_digits or level, self.base, rng)
-        return self._worked_out(first, second, chain)
+    def _drawn(self, level: int, count: int, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+        return draw(count, level, self.base, rng), draw(count, self._second(level), self.base, rng)
 
-    def _worked_out(self, first: IntArray, second: IntArray, chain: bool) -> Examples:
-        count = len(first)
-        empty = np.zeros((count, 0), dtype=np.int64)
-        steps, numbers, answer = (
-            self._worked(first, second) if chain else (empty, empty, times(first, second, self.base))
-        )
-        return Examples(
-            prompt=self._prompt(first, second),
-            chain=steps,
-            chain_step=numbers,
-            answer=self._written(answer),
-            difficulty=np.full(count, first.shape[1], dtype=np.int64),
-        )
+    def _second(self, level: int) -> int:
+        return self.second_digits or level
+
+    def _result_width(self, first: int, second: int) -> int:
+        return first + second
+
+    def _result(self, first: IntArray, second: IntArray) -> IntArray:
+        return times(first, second, self.base)
+
+    def _by_hand(self, first: IntArray, second: IntArray, write: Writer) -> tuple[IntArray, IntArray, IntArray]:
+        if self.scratchpad == "detailed":
+            return self._in_detail(first, second, write)
+        marks = {"partial_mark": self._operator + 1, "sum_mark": self._operator + 2}
+        return written_out(first, second, base=self.base, written=write, **marks)
+
+    def _in_detail(self, first: IntArray, second: IntArray, write: Writer) -> tuple[IntArray, IntArray, IntArray]:
+        paper, many = Scratchpad(self.symbols), second.shape[1]
+        factor = paper.listed(written(first, "plain"))
+        total = np.zeros((len(first), 1), dtype=np.int64)
+        pieces, steps = [], []
+        for place in range(many):
+            digit = second[:, place, None]
+            partial = times(first, digit, self.base)
+            power = np.zeros((len(first), place + 1), dtype=np.int64)
+            power[:, place] = 1
+            shifted = np.pad(partial, ((0, 0), (place, 0)))
+            before, total = total, shifted_sum(total, partial, place, self.base) if place else partial
+            lists = [paper.listed(write(number, 0)) for number in (partial, shifted)]
+            sums = [write(number, 0) for number in (before, shifted, total)]
+            end = "." if place == many - 1 else ";"
+            line = paper.line(_LINE + end, factor, digit + 1, lists[0], write(power, 0), lists[1], *sums)
+            pieces += line
+            steps += [place] * len(line)
+        return *packed(pieces, steps), total
+
+    def _detailed(self, first: int, place: int) -> int:
+        """Most tokens of one line of the detailed scratchpad."""
+        partial, shifted, before = first + 1, first + 1 + place, first + place if place else 1
+        lists = sum(2 * digits + 1 for digits in (first, partial, shifted))
+        return len(_LINE.replace("{}", "")) + 1 + lists + 1 + (place + 1) + before + 2 * shifted
 
     def _line(
         self, mark: IntArray, before: IntArray, first: IntArray, second: IntArray
@@ -99,24 +146,3 @@ class Multiplication(Arithmetic):
         partial, reached = mark == self._operator + 1, mark == self._operator + 2
         width = np.where(partial, first + 1, np.where(reached, first + 2 + before, first + second))
         return np.where(partial, before, 0), width
-
-    def _worked(self, first: IntArray, second: IntArray) -> tuple[IntArray, IntArray, IntArray]:
-        """Chain (N, C), the step of each of its tokens (N, C), and the product (N, N1 + N2)."""
-        plus, reached = self._operator + 1, self._operator + 2
-        pieces, steps = [], []
-        total = np.zeros((len(first), 0), dtype=np.int64)
-        for place in range(second.shape[1]):
-            partial = times(first, second[:, place, None], self.base)
-            line = [self._column(first, plus), self._written(partial)]
-            total = self._shifted_sum(total, partial, place) if place else partial
-            if place:
-                line += [self._column(first, reached), self._written(total)]
-            pieces += line
-            steps += [place] * sum(piece.shape[1] for piece in line)
-        chain = np.concatenate(pieces, axis=1)
-        return chain, np.broadcast_to(np.array(steps), chain.shape), total
-
-    def _shifted_sum(self, total: IntArray, partial: IntArray, place: int) -> IntArray:
-        columns = np.pad(total, ((0, 0), (0, 1)))
-        columns[:, place:] += partial
-        return carried(columns, self.base)

@@ -63,6 +63,17 @@ class ModelPromises:
             given = self._read(model, batch, embeddings=model.embed(batch.tokens))
             _close("states", _state(given), _state(self._read(model, batch)), 1e-5)
 
+    def numbers_scale_embeddings_and_are_read_from_states(self) -> None:
+        """``values`` multiply the embeddings of their tokens; with a number head every state is a number too."""
+        batch, model = self._batch, copy.deepcopy(self._model).eval()
+        values = torch.linspace(-2, 2, batch.tokens.numel()).view(batch.tokens.shape)
+        with torch.no_grad():
+            plain = model.embed(batch.tokens)
+            _close("embeddings", model.embed(batch.tokens, values), plain * values.unsqueeze(-1), 1e-5)
+            model.add_number_head()
+            states = self._read(model, batch, values=values).states
+            _shaped("number(states)", model.number(states), tuple(states.shape[:-1]))
+
     def weights_sum_to_one(self) -> None:
         """Over the candidate states of every position, in training and in evaluation."""
         for model in (self._model.train(), self._model.eval()):

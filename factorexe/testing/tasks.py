@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from factorexe.splits import Splits
-from factorexe.tasks.base import SPLITS, Examples, IntArray, Task
+from factorexe.tasks.base import SPLITS, BoolArray, Examples, IntArray, Task, Values
 from factorexe.testing import options as options_
 
 COUNT = 200  # problems looked at per difficulty
@@ -67,9 +68,12 @@ class TaskPromises:
         _same(self._draw(1), self._draw(1), "two draws with the same seed", (*_TOKENS, "chain_step", "difficulty"))
 
     def other_seed_other_problems(self) -> None:
-        """The problems come from the generator."""
-        one, other = self._draw(1).prompt, self._draw(2).prompt
-        assert one.shape != other.shape or (one != other).any(), "two seeds draw the same problems"
+        """The problems come from the generator, where a difficulty has more than one."""
+        one, other = (_known(self._draw(seed)) for seed in (1, 2))
+        same = all(np.array_equal(first, second) for first, second in zip(one, other, strict=True))
+        distinct = set(_rows(np.concatenate([self._asked[:, None], *one], axis=1)))
+        only = len(distinct) == len(np.unique(self._asked))
+        assert not same or only, "two seeds draw the same problems"
 
     def global_state_is_left_alone(self) -> None:
         """Neither does NumPy's global generator decide anything, nor does a draw move it."""
@@ -144,13 +148,13 @@ class TaskPromises:
         """The right answer is right, however much it is padded."""
         drawn = self._draw(1)
         padded = np.pad(drawn.answer, ((0, 0), (0, 3)))
-        assert self._task.solved(drawn, drawn.answer).all(), "solved() refuses the example's own answer"
-        assert self._task.solved(drawn, padded).all(), "solved() refuses the example's own answer with padding"
+        assert self._solved(drawn, drawn.answer).all(), "solved() refuses the example's own answer"
+        assert self._solved(drawn, padded).all(), "solved() refuses the example's own answer with padding"
 
     def altered_answers_do_not(self) -> None:
         """Where equality is the rule, another token, a missing one or one too many is wrong; so is nothing."""
         drawn, task = self._draw(1), self._task
-        assert not task.solved(drawn, np.zeros_like(drawn.answer)).any(), "solved() accepts an empty answer"
+        assert not self._solved(drawn, np.zeros_like(drawn.answer)).any(), "solved() accepts an empty answer"
         if type(task).solved is not Task.solved:
             return
         other = drawn.answer.copy()
@@ -170,11 +174,40 @@ class TaskPromises:
                 text = self._task.text(row)
                 assert np.array_equal(self._task.parse(text), row[row != 0]), f"{name} {text!r} is read back as another"
 
+    def numbers_stand_behind_numeric_tokens_alone(self) -> None:
+        """Where the task has numeric symbols: values are as wide as the tokens, finite, and 1 behind any other token;
+        they can be written and read back."""
+        drawn, task = self._draw(1), self._task
+        if not task.numeric:
+            assert drawn.values is None, "there are values, but no numeric symbol"
+            return
+        assert drawn.values is not None, "there are numeric symbols, but no values"
+        for name, numbers in zip(_TOKENS, drawn.values, strict=True):
+            tokens = getattr(drawn, name)
+            assert numbers.shape == tokens.shape, f"{name} has values of shape {numbers.shape} for {tokens.shape}"
+            assert np.isfinite(numbers).all(), f"a value of {name} is not finite"
+            plain = ~np.isin(tokens, task.numeric)
+            assert (numbers[plain] == 1).all(), f"a token of {name} that is not numeric has a value other than 1"
+            for row in range(20):
+                read = task.parse_values(task.text(tokens[row], numbers[row]))
+                assert np.allclose(read, numbers[row][tokens[row] != 0], rtol=1e-9), f"values of {name} change in text"
+
+    def qualities_are_one_number_each(self) -> None:
+        """What else the task says of an answer is a float for each problem, NaN where it cannot say it."""
+        drawn = self._draw(1)
+        values = () if drawn.values is None else (drawn.values.answer,)
+        for name, numbers in self._task.qualities(drawn, drawn.answer, *values).items():
+            assert numbers.shape == (len(drawn),), (
+                f"quality {name!r} has shape {numbers.shape} for {len(drawn)} problems"
+            )
+            assert np.issubdtype(numbers.dtype, np.floating), f"quality {name!r} holds {numbers.dtype}, not floats"
+
     def equal_problems_have_equal_solutions(self) -> None:
         """The same prompt has the same chain, answer and key."""
         drawn = self._draw(1)
         solution = [drawn.chain, drawn.answer, self._task.key(drawn)]
-        _determines([drawn.difficulty[:, None], drawn.prompt], solution, "one prompt has two chains, answers or keys")
+        known = [drawn.difficulty[:, None], *_known(drawn)]
+        _determines(known, solution, "one prompt has two chains, answers or keys")
 
     def the_chain_determines_the_answer(self) -> None:
         """No two problems of one difficulty have the same chain and different answers."""
@@ -196,12 +229,26 @@ class TaskPromises:
             assert _same_rows(task.key(alone), keys[rows]), "key depends on how wide the batch is"
             assert np.array_equal(task.split(alone, 0), home[rows]), "split depends on how wide the batch is"
 
+    def a_table_lists_every_problem_solved(self) -> None:
+        """Where the task lists its problems: what is drawn in training stands there, and is solved alike."""
+        table = self._task.table()
+        if table is None:
+            return
+        drawn = self._draw(1)
+        drawn = drawn.select(drawn.difficulty <= self._task.train_difficulty[1])
+        listed = {
+            (*known, *solved) for known, solved in zip(_problems(self._task, table), _solutions(table), strict=True)
+        }
+        for known, solved in zip(_problems(self._task, drawn), _solutions(drawn), strict=True):
+            assert (*known, *solved) in listed, "a problem drawn is not in table(), or is solved otherwise there"
+
     def typed_problems_are_solved_as_drawn_ones(self) -> None:
         """Where the task works out typed problems: chain, steps, answer and difficulty are those of the example."""
         if not self._task.completes:
             return
         drawn = self._draw(1)
-        solved = self._task.complete(drawn.prompt)
+        values = () if drawn.values is None else (drawn.values.prompt,)
+        solved = self._task.complete(drawn.prompt, *values)
         assert np.array_equal(solved.difficulty, drawn.difficulty), "complete() finds another difficulty"
         for name in ("chain", "answer"):
             assert _same_rows(getattr(solved, name), getattr(drawn, name)), f"complete() finds another {name}"
@@ -237,6 +284,13 @@ class TaskPromises:
         for name, examples in (("seen", stream.evaluation("seen")), ("the stream", stream.train_batch(3, 100))):
             assert (task.split(examples, 0) == SPLITS.index("train")).all(), f"{name} leaves the train split"
 
+    def _solved(self, drawn: Examples, answer: IntArray) -> BoolArray:
+        """``solved`` with the numbers of the right answer behind the tokens."""
+        if drawn.values is None:
+            return self._task.solved(drawn, answer)
+        width = answer.shape[1] - drawn.answer.shape[1]
+        return self._task.solved(drawn, answer, np.pad(drawn.values.answer, ((0, 0), (0, width)), constant_values=1))
+
     @cached_property
     def _task(self) -> Task:
         return self._cls(**self._options)
@@ -265,6 +319,21 @@ def _is_a_file(module: Any) -> bool:
 def _same(one: Examples, other: Examples, what: str, names: tuple[str, ...]) -> None:
     for name in names:
         assert np.array_equal(getattr(one, name), getattr(other, name)), f"{what} differ in {name}"
+
+
+def _known(drawn: Examples) -> list[IntArray]:
+    """Everything that a prompt says: its tokens, and the bits of the numbers behind them."""
+    return [drawn.prompt] if drawn.values is None else [drawn.prompt, drawn.values.prompt.view(np.int64)]
+
+
+def _problems(task: Task, examples: Examples) -> Iterator[tuple[bytes, ...]]:
+    """Difficulty, key and prompt of each problem."""
+    return zip(_rows(examples.difficulty[:, None]), _rows(task.key(examples)), _rows(examples.prompt), strict=True)
+
+
+def _solutions(examples: Examples) -> Iterator[tuple[bytes, ...]]:
+    """Chain and answer of each problem."""
+    return zip(_rows(examples.chain), _rows(examples.answer), strict=True)
 
 
 def _determines(known: list[IntArray], result: list[IntArray], message: str) -> None:
@@ -299,11 +368,14 @@ def _written(examples: Examples, mark: int) -> tuple[IntArray, IntArray]:
 def _trimmed(examples: Examples) -> Examples:
     """Without the columns that only padding fills."""
     width = {name: int((getattr(examples, name) != 0).sum(axis=1).max(initial=0)) for name in _TOKENS}
-    return Examples(
+    values = examples.values
+    if values is not None:
+        values = Values(*(numbers[:, : width[name]] for name, numbers in zip(_TOKENS, values, strict=True)))
+    return dataclasses.replace(
+        examples,
         prompt=examples.prompt[:, : width["prompt"]],
         chain=examples.chain[:, : width["chain"]],
         chain_step=examples.chain_step[:, : width["chain"]],
         answer=examples.answer[:, : width["answer"]],
-        difficulty=examples.difficulty,
-        groups=examples.groups,
+        values=values,
     )

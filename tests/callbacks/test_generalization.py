@@ -11,7 +11,7 @@ from factorexe.scores import Rate, Score
 
 def score(solved, loss):
     interval = (0.0, 1.0)
-    return Score(solved, interval, 10, loss, 0.5, 7.0, {2: Rate(solved, interval, 10)})
+    return Score(solved, interval, 10, loss, 0.5, 7.0, {2: Rate(solved, interval, 10)}, {})
 
 
 def evaluated(monitor, step, *, val, loss=1.0, seen=1.0):

@@ -1,13 +1,14 @@
 """Multiplication against products done in the head and Python's integers."""
 
 import dataclasses
+import re
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorexe.tasks.digits import GLYPHS, carried, draw, residues, times
+from factorexe.tasks.digits import carried, draw, residues, times
 from factorexe.tasks.multiplication import Multiplication
 
 
@@ -32,9 +33,7 @@ def integer(digits, base):
 
 def worked(task, first, second):
     """How the task writes one product: chain and answer."""
-    operands = [np.array([[GLYPHS.index(glyph) for glyph in reversed(text)]]) for text in (first, second)]
-    chain, _, answer = task._worked(*operands)
-    return task.text(chain[0]), task.text(task._written(answer)[0])
+    return task.texts(task.complete(task.parse(f"{first}*{second}")[None]), 0)[1:]
 
 
 def test_123_times_456_by_long_multiplication():
@@ -77,25 +76,148 @@ def test_a_product_of_2000_digits_is_written_exactly(order):
     assert integer(answer - 1, 10) == integer(first, 10) * integer(second, 10)
 
 
-@given(
-    base=st.integers(2, 36),
-    digits=st.integers(1, 6),
-    second_digits=st.integers(1, 6) | st.none(),
-    order=st.sampled_from(["reversed", "plain"]),
-    seed=st.integers(0, 99),
-)
-def test_every_line_of_the_chain_is_right(base, digits, second_digits, order, seed):
-    task = Multiplication(base=base, digits=digits, second_digits=second_digits, digit_order=order)
-    for prompt, chain, answer in problems(task, count=3, seed=seed):
-        first, second = (int(factor, base) for factor in prompt.split("*"))
-        total = 0
-        for place, line in enumerate(chain.removeprefix("+").split("+")):
-            partial, *running = [int(text[::-1] if order == "reversed" else text, base) for text in line.split(">")]
+OPTIONS = {
+    "base": st.integers(2, 36),
+    "digits": st.integers(1, 6),
+    "second_digits": st.integers(1, 6) | st.none(),
+    "digit_order": st.sampled_from(["reversed", "plain"]),
+    "padding": st.sampled_from(["none", "results", "all"]),
+}
+
+
+@given(**OPTIONS, index_hints=st.booleans(), seed=st.integers(0, 99))
+def test_every_line_of_the_chain_is_right(seed, **options):
+    task = Multiplication(**options)
+    base, padded = task.base, task.padding != "none"
+    for prompt, chain, answer in map(without_hints, problems(task, count=3, seed=seed)):
+        first, second = prompt.split("*")
+        wide, high = len(first), len(second)
+        assert (wide, high) == sizes(task)
+        first, second, total = int(first, base), int(second, base), 0
+        lines = chain.removeprefix("+").split("+")
+        assert len(lines) == high
+        for place, line in enumerate(lines):
+            numbers = line.split(">")
+            partial, *running = [value(text, task) for text in numbers]
             assert partial == first * (second // base**place % base)
             total += partial * base**place
             assert running == ([total] if place else [])
-        assert total == first * second == int(answer[::-1] if order == "reversed" else answer, base)
-        assert len(answer) == digits + (second_digits or digits)
+            assert [len(text) for text in numbers] == (
+                [wide + 1, wide + 1 + place][: len(numbers)]
+                if padded
+                else [digits_in(n, base) for n in (partial, total)][: len(numbers)]
+            )
+        assert total == first * second == value(answer, task)
+        assert len(answer) == (wide + high if padded else digits_in(total, base))
+
+
+@given(**OPTIONS, seed=st.integers(0, 99))
+def test_every_line_of_a_detailed_scratchpad_is_right(seed, **options):
+    task = Multiplication(scratchpad="detailed", **options)
+    base = task.base
+    for prompt, chain, answer in problems(task, count=3, seed=seed):
+        first, second = prompt.split("*")
+        total = 0
+        assert chain[-1] == "."
+        for place, line in enumerate(chain[:-1].split(";")):
+            form = r"\[(.*)\]\*(.),A=\[(.*)\],K=(.*),B=\[(.*)\],C=(.*)\+(.*)=(.*)"
+            factor, digit, *numbers = re.fullmatch(form, line).groups()
+            assert factor == ",".join(first)
+            assert digit == second[::-1][place]
+            partial = int(first, base) * int(digit, base)
+            shifted = partial * base**place
+            expected = [partial, base**place, shifted, total, shifted, total + shifted]
+            assert [value(text.replace(",", ""), task) for text in numbers] == expected
+            if task.padding == "none":
+                assert [len(text.replace(",", "")) for text in numbers] == [digits_in(n, base) for n in expected]
+            total += shifted
+        assert total == int(first, base) * int(second, base) == value(answer, task)
+
+
+@given(**OPTIONS, seed=st.integers(0, 99))
+def test_every_digit_has_the_hint_of_its_significance(seed, **options):
+    task = Multiplication(index_hints=True, hint_symbols=90, **options)
+    for prompt, chain, answer in problems(task, count=3, seed=seed):
+        start = int(prompt.split()[-2][1:])
+        for text in prompt.split("*"):
+            assert hints_of(text)[::-1] == list(range(start, start + len(hints_of(text))))
+        numbers = [(0, answer)]
+        for place, line in enumerate(chain.removeprefix("+").split("+")):
+            partial, *running = line.split(">")
+            numbers += [(place, partial), *((0, text) for text in running)]
+        for shift, text in numbers:
+            hints = hints_of(text)
+            rising = hints if task.digit_order == "reversed" else hints[::-1]
+            assert rising == list(range(start + shift, start + shift + len(hints)))
+
+
+def value(text, task):
+    return int(text[::-1] if task.digit_order == "reversed" else text, task.base)
+
+
+def digits_in(number, base):
+    return 1 if number < base else 1 + digits_in(number // base, base)
+
+
+def sizes(task):
+    """Digits that the operands are written with."""
+    first, second = task.digits, task.second_digits or task.digits
+    return (max(first, second),) * 2 if task.padding == "all" else (first, second)
+
+
+def without_hints(texts):
+    hint = re.compile(r"h\d+ ") if " " in texts[0] else re.compile("[A-Z]")
+    return tuple(hint.sub("", text).replace(" ", "") for text in texts)
+
+
+def hints_of(text):
+    words = text.split()
+    assert len(words) % 2 == 0
+    return [int(word.removeprefix("h")) for word in words[::2]]
+
+
+def test_128_times_367_in_detail_is_that_of_lee_et_al():
+    task = Multiplication(scratchpad="detailed", digit_order="plain", padding="none")
+    assert worked(task, "128", "367") == (
+        "[1,2,8]*7,A=[8,9,6],K=1,B=[8,9,6],C=0+896=896;"
+        "[1,2,8]*6,A=[7,6,8],K=10,B=[7,6,8,0],C=896+7680=8576;"
+        "[1,2,8]*3,A=[3,8,4],K=100,B=[3,8,4,0,0],C=8576+38400=46976.",
+        "46976",
+    )
+    # from the prompts of their repository, without its blanks: 2*20
+    assert worked(task, "2", "20") == ("[2]*0,A=[0],K=1,B=[0],C=0+0=0;[2]*2,A=[4],K=10,B=[4,0],C=0+40=40.", "40")
+
+
+def test_a_detailed_scratchpad_reverses_and_pads_what_is_computed():
+    assert worked(Multiplication(scratchpad="detailed"), "12", "30") == (
+        "[1,2]*0,A=[0,0,0],K=1,B=[0,0,0],C=0+000=000;[1,2]*3,A=[6,3,0],K=01,B=[0,6,3,0],C=000+0630=0630.",
+        "0630",
+    )
+
+
+def test_padding_is_none_of_results_or_of_operands_too():
+    assert worked(Multiplication(padding="none"), "12", "30") == ("+0+63>063", "063")  # 360 reversed
+    task = Multiplication(padding="all")
+    assert task.texts(task.complete(task.parse("123*4")[None]), 0) == (
+        "123*004",
+        "+2940+0000>29400+0000>294000",
+        "294000",
+    )
+    assert task.complete(task.parse("4*123")[None]).difficulty.tolist() == [1]
+
+
+def test_a_padded_prompt_counts_the_digits_of_its_first_number():
+    drawn = Multiplication(digits=1, second_digits=3, padding="all").sample(np.array([1]), np.random.default_rng(0))
+    assert drawn.difficulty.tolist() == [1]
+    assert drawn.prompt.shape == (1, 7)
+
+
+def test_hints_of_a_partial_product_begin_at_its_place():
+    task = Multiplication(index_hints=True)
+    assert task.texts(task.complete(task.parse("C1B2*C3B4")[None]), 0)[1:] == (
+        "+B8C4D0+C6D3E0>B8C0D4E0",
+        "B8C0D4E0",
+    )
 
 
 def test_columns_are_carried_as_by_hand():
