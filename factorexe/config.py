@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from factorexe.choice import Binder, Choice, Chosen, Options, merged, nested
+from factorexe.blocks import merged, nested
+from factorexe.choice import Binder, Choice, Chosen, Options
 from factorexe.registry import PluginError, Registry, suggestion
 
 

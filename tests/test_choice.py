@@ -8,7 +8,8 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from factorexe.choice import Binder, Choices, Merged, Options, key_of, members, merged, nested
+from factorexe.blocks import Merged, key_of, members, merged, nested
+from factorexe.choice import Binder, Choices, Options
 from factorexe.cli.typed import Typed
 from factorexe.commandline import Words
 from factorexe.config import ConfigError, RunConfig, as_yaml, resolve, run_id

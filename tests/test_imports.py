@@ -17,8 +17,9 @@ HOUSE = Path(factorexe.__file__).parent
 MAY_IMPORT = {
     # describing a run: no torch anywhere
     "registry": set(),
-    "choice": {"registry"},
-    "config": {"choice", "registry"},
+    "blocks": set(),
+    "choice": {"blocks", "registry"},
+    "config": {"blocks", "choice", "registry"},
     "commandline": {"registry"},
     "recipe": {"registry"},
     # problems: no torch anywhere
@@ -61,6 +62,7 @@ MAY_IMPORT = {
     "testing": {"config", "generation", "layout", "models", "objectives", "registry", "splits", "tasks"},
     "cli": {
         "__init__",
+        "blocks",
         "callbacks",
         "choice",
         "commandline",
@@ -89,6 +91,7 @@ NO_TORCH = (
     "streams",
     "splits",
     "curriculum",
+    "blocks",
     "show",
     "cli",
     "__init__",

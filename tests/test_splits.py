@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from toys import Successor, Tally
 
-from factorexe.choice import merged
+from factorexe.blocks import merged
 from factorexe.config import ConfigError, resolve
 from factorexe.data import TaskDataModule
 from factorexe.layout import SequenceLayout

@@ -11,7 +11,8 @@ from typing import Annotated, Any
 
 from pydantic import ValidationError
 
-from factorexe.choice import Binder, Choice, Options, merged, nested
+from factorexe.blocks import merged, nested
+from factorexe.choice import Binder, Choice, Options
 from factorexe.cli.command import BadInput, refusing
 from factorexe.commandline import Words
 from factorexe.config import sentence

@@ -77,7 +77,8 @@ def _files(own: argparse.Namespace) -> list[str | Path]:
 
 
 def _fit_help(typed: Any, own: argparse.Namespace) -> int:
-    from factorexe.choice import Binder, merged
+    from factorexe.blocks import merged
+    from factorexe.choice import Binder
     from factorexe.config import RunConfig, preset_layers, read_files
 
     usage = "usage: factorexe fit --task NAME [options]\n\n" + FIT_OPTIONS

@@ -21,7 +21,8 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from factorexe import recipe
-from factorexe.choice import Choice, Choices, mark_of, members, merged, name_at, value_at
+from factorexe.blocks import members, merged, name_at, value_at
+from factorexe.choice import Choice, Choices, mark_of
 from factorexe.commandline import choices_said, underscored
 from factorexe.config import ConfigError, RunConfig, preset_layers, read_yaml
 from factorexe.registry import PluginError, Registry

@@ -51,7 +51,8 @@ class DecoderConfig(ModelConfig):
     positions: Literal["rotary", "learned", "none"] = "rotary"
     """How the model knows where a token stands."""
     places: bool = False
-    """Embed each digit's significance too, the same in all numbers; shifted at random in training."""
+    """Embed each token's place too, as the task tells it (a digit's significance, the entry that a number names);
+    shifted at random in training."""
     max_place: int = Field(64, ge=1)
     """Places that can be told apart, the random shift of training included."""
     prompt: Literal["causal", "bidirectional"] = "causal"

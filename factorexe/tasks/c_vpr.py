@@ -20,10 +20,10 @@ of many hops jump less far than the other entries, which are uniform.
 4. every other entry.  It rises as often as a uniform entry at its place would; given that it rises, or that it
    falls, it has exactly the distribution that an entry of a walk of M hops has at this place.
 
-So an entry's value says nothing about whether the walk comes by.  What no sampler can take away: an answer is never
-above the last place, so this one cannot be uniform too (the last entry holds the answer of one problem in 19 at
-length 100 with few hops); a walk has one falling entry, and the others about one of two, since few falling entries
-would mean few possible answers; and a place that no entry before it names is not on the walk.
+So how far an entry rises or falls says nothing about whether the walk comes by.  What no sampler can take away: an
+answer is never above the last place, so this one cannot be uniform too (the last entry holds the answer of one
+problem in 19 at length 100 with few hops); a walk has one falling entry, and the others about one of two, since few
+falling entries would mean few possible answers; and a place that no entry before it names is not on the walk.
 """
 
 from __future__ import annotations
@@ -65,6 +65,8 @@ class CVPR(Walk):
         "tiny": {
             "task.length": 10,
             "task.hops": 3,
+            "model.places": False,
+            "model.positions": "learned",
             "data.batch_size": 32,
             "data.eval_size": 50,
             "optim.optimizer.lr": 3e-3,

@@ -53,6 +53,8 @@ class Cycle(Walk):
             "task.length": 10,
             "task.hops": 3,
             "task.ood_hops": 5,
+            "model.places": False,
+            "model.positions": "learned",
             "data.batch_size": 32,
             "data.eval_size": 50,
             "optim.optimizer.lr": 3e-3,
