@@ -57,10 +57,15 @@ class BinPacking(Task):
     order_matters: bool = True
     """Only problems for which first fit in the order given needs more bins than first-fit decreasing."""
 
+    # The default, seed 0, one thread with others beside it: val 0.556, 0.844, 0.940, 0.976 at steps 250, 500, 750, 1000;
+    # ood 0.000; 694 s.
     presets: ClassVar = {
         "default": {
             "objective": "chain",
             "model": "universal-transformer",
+            "model.positions": "learned",
+            "model.heads": 8,
+            "model.dropout": 0.1,
             "data.batch_size": 128,
             "data.eval_size": 250,
             "optim.optimizer.lr": 3e-3,

@@ -173,8 +173,7 @@ class Mixture(Task):
         """What each task says."""
         right = np.zeros(len(examples), dtype=np.bool_)
         for part, rows, alone in self.union.each(examples):
-            numbers = None if values is None else part.values(values[rows])
-            right[rows] = part.task.solved(alone, part.back(answer[rows]), numbers)
+            right[rows] = part.task.solved(alone, part.back(answer[rows]), *_numbers(part, rows, values))
         return right
 
     def qualities(
@@ -185,8 +184,8 @@ class Mixture(Task):
         found = {f"solved/{part.name}": np.full(len(examples), np.nan) for part in self.union.parts}
         for part, rows, alone in self.union.each(examples):
             found[f"solved/{part.name}"][rows] = right[rows]
-            numbers = None if values is None else part.values(values[rows])
-            for quality, said in part.task.qualities(alone, part.back(answer[rows]), numbers).items():
+            own = part.task.qualities(alone, part.back(answer[rows]), *_numbers(part, rows, values))
+            for quality, said in own.items():
                 found.setdefault(f"{part.name}/{quality}", np.full(len(examples), np.nan))[rows] = said
         return found
 
@@ -260,6 +259,12 @@ class Mixture(Task):
         beyond = self.train_difficulty[1] + 1 + np.maximum(own - _first_beyond(task), 0)
         level: IntArray = np.where(own <= hardest, np.maximum(own - easiest + 1, 1), beyond)
         return level
+
+
+def _numbers(part: Part, rows: IntArray, values: FloatArray | None) -> tuple[FloatArray, ...]:
+    """The task's own numbers behind answers, if it has any; a task without numbers need not take them."""
+    numbers = None if values is None else part.values(values[rows])
+    return () if numbers is None else (numbers,)
 
 
 def _first_beyond(task: Task) -> int:
