@@ -28,6 +28,7 @@ class Reverse(Sequence):
 
     axis: ClassVar[str] = "entries of the sequence"
     paper: ClassVar[str] = "Delétang et al. 2022, arXiv:2207.02098"
+    # The default, seed 0, one thread: val 0.517 at step 300, seen and val 0.997 at step 600, ood 0.006 (169 s).
     presets: ClassVar = {
         "default": {
             "objective": "answer",

@@ -28,6 +28,8 @@ class Sort(Sequence):
 
     axis: ClassVar[str] = "numbers to sort"
     paper: ClassVar[str] = "Delétang et al. 2022, arXiv:2207.02098"
+    # The default, seed 0, one thread: val 0.411, 0.746, 0.818, 0.875 at steps 150, 300, 450, 600, seen 0.981, ood 0.019
+    # (321 s).
     presets: ClassVar = {
         "default": {
             "objective": "chain",
