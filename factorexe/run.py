@@ -111,7 +111,7 @@ def build(config: Any, least_length: int = 0) -> Built:
         raise ConfigError(f"{task.name} has no chain to supervise; use --objective answer")
     places = config.model.reads_places
     if places and not task.tells_places:
-        raise ConfigError(f"{task.name} tells no places; use --model.places false")
+        raise ConfigError(f"{task.name} tells no places with these options; use --model.places false")
     if places and contents.keep_steps > 1:
         raise ConfigError("places need the whole chain: use --objective.keep_steps 1 or --model.places false")
     layout = LAYOUTS[config.model.layout](task, chain=contents.chain, keep_steps=contents.keep_steps, places=places)

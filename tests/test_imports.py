@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -176,6 +177,19 @@ def test_arrows_never_lead_back():
         leaves = {part for part, others in below.items() if not others & set(below)}
         assert leaves, f"these import one another: {sorted(below)}"
         below = {part: others for part, others in below.items() if part not in leaves}
+
+
+def test_tasks_never_import_one_another():
+    own = {
+        entry.value.partition(":")[0]
+        for entry in entry_points(group="factorexe.tasks")
+        if entry.dist.name == "factorexe"
+    }
+    assert len(own) > 10
+    for path in (HOUSE / "tasks").glob("*.py"):
+        assert not own.intersection(imported(path)), (
+            f"{path.name} imports a task; move what both need to a file of its own"
+        )
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ arXiv:2307.03381, "reverse")::
 
     123*456    chain  +8370 +5160>88860 +2940>880650    answer 880650    (56088 reversed)
 
-Zeros in front and hints are described in ``problem_format``.
+Zeros in front are described in ``problem_format``, hints in ``formats``.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from factorexe.tasks.base import Examples, FloatArray, IntArray, joined
 from factorexe.tasks.digits import residues
-from factorexe.tasks.formats import length, packed
+from factorexe.tasks.formats import length, opened, packed, placed
 from factorexe.tasks.problem_format import MOST_DIGITS, ProblemFormat, Writer
 
 # How this was found stands beside the presets of multiplication.
@@ -129,17 +129,16 @@ class Arithmetic(ProblemFormat):
         cut = (tokens == self._operator).argmax(axis=1)[:, None]
         prompt = np.where(reach < cut, cut + 1 - reach, np.where(reach == cut, 0, end + 1 - reach))
         opens = (reach >= end) & (tokens > self.base)
-        opened = np.maximum.accumulate(np.where(opens, reach, 0), axis=1)  # where the number at hand began
-        mark = np.take_along_axis(tokens, opened, axis=1)
+        begun = opened(opens)
+        mark = np.take_along_axis(tokens, begun, axis=1)
         before = np.zeros_like(tokens)  # marks of the same kind before that one
         for kind in range(self._operator + 1, len(self.symbols)):
             before = np.where(mark == kind, np.cumsum(opens & (tokens == kind), axis=1) - 1, before)
         shift, width = self._line(mark, before, cut, end - cut - 1)
-        offset = np.minimum(reach - opened, width)
-        placed = shift + 1 + (offset if self.digit_order == "reversed" else width + 1 - offset)
+        place = shift + placed(reach - begun, width, self.digit_order)
         if self.scratchpad == "detailed":
-            placed = np.where(mark < len(self.symbols), 0, placed)
-        return np.where(tokens == 0, 0, np.where(reach < end, prompt, placed))
+            place = np.where(mark < len(self.symbols), 0, place)
+        return np.where(tokens == 0, 0, np.where(reach < end, prompt, place))
 
     # -- what an operation says of itself
 

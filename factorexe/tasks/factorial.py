@@ -30,6 +30,7 @@ from factorexe.tasks.base import IntArray
 from factorexe.tasks.formats import column, length, written
 from factorexe.tasks.long_multiplication import written_out
 from factorexe.tasks.recurrence import RUN, TINY, Recurrence, State
+from factorexe.tasks.recurrence_format import Writer
 
 
 class Factorial(Recurrence):
@@ -52,20 +53,33 @@ class Factorial(Recurrence):
     def _long_products_are_exact(self) -> Factorial:
         if self.detail == "long" and self.form != "exact":
             raise ValueError(f"detail long works out exact products, so form must be exact (got {self.form})")
+        if self.detail == "long" and (self.padding != "none" or self.index_hints):
+            raise ValueError(
+                "detail long writes as multiplication does, zeros of its results included, so padding must be none"
+                f" and index_hints false (got {self.padding} and {str(self.index_hints).lower()})"
+            )
         return self
 
     @property
-    def symbols(self) -> tuple[str, ...]:
+    def tells_places(self) -> bool:
+        """Not with long detail."""
+        return self.detail == "product" and super().tells_places
+
+    @property
+    def _signs(self) -> tuple[str, ...]:
         """With long detail those of ``multiplication`` with the same ids, and ``;`` before each product."""
-        return (*self._glyphs, "*", "+", ">", ";") if self.detail == "long" else super().symbols
+        return ("*", "+", ">", ";") if self.detail == "long" else super()._signs
+
+    def _greatest(self, number: int) -> int:
+        return math.factorial(number)
 
     def _states(self, number: IntArray) -> Iterator[State]:
         most = int(number.max(initial=0))
-        product = self._blank(number, math.factorial(most))
+        product = self._limbs.zeros(len(number), self._greatest(most))
         product[:, 0] = 1
         for step in range(most):
             factor = self._factor(number, step)
-            product = self._settled(product * factor[:, None])
+            product = self._limbs.settled(product * factor[:, None])
             yield (product,)
 
     def _factor(self, number: IntArray, step: int) -> IntArray:
@@ -73,10 +87,10 @@ class Factorial(Recurrence):
         factor = np.full_like(number, step + 1) if self.order == "ascending" else number - step
         return np.where(step < number, factor, 1)
 
-    def _line(self, state: State, number: IntArray, step: int) -> list[IntArray]:
+    def _line(self, state: State, number: IntArray, step: int, write: Writer) -> list[IntArray]:
         if self.detail == "product":
-            return super()._line(state, number, step)
-        product = self._digits(state[0])
+            return super()._line(state, number, step, write)
+        product = self._limbs.digits(state[0])
         opened = [column(len(number), self._mark(";")), written(product, "plain", length(product))]
         going = np.where(number > step + 1, self._factor(number, step + 1), 0)
         size = length(going[:, None] // self.base ** np.arange(12) % self.base)
@@ -89,7 +103,7 @@ class Factorial(Recurrence):
         All the factors have the same number of digits.
         """
         rows = np.flatnonzero(here & (factor > 0))
-        first, second = product[rows], self._digits(factor[rows, None])
+        first, second = product[rows], self._limbs.digits(factor[rows, None])
         size, wide = length(first), first.shape[1]
 
         def fixed(digits: IntArray, place: int) -> IntArray:
@@ -113,6 +127,6 @@ class Factorial(Recurrence):
         if self.detail == "product" or step == number - 1:
             return super()._line_width(digits, number, step)
         factor = self._factor(np.array([number]), step + 1)
-        first, second = digits[0], int(length(self._digits(factor[:, None]))[0])
+        first, second = digits[0], int(length(self._limbs.digits(factor[:, None]))[0])
         sums = sum(first + place + 2 for place in range(1, second))
         return 1 + first + 1 + second + second * (first + 2) + sums

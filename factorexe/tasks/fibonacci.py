@@ -20,6 +20,7 @@ from typing import ClassVar
 from factorexe.tasks.base import IntArray
 from factorexe.tasks.formats import column
 from factorexe.tasks.recurrence import RUN, TINY, Recurrence, State
+from factorexe.tasks.recurrence_format import Writer
 
 
 class Fibonacci(Recurrence):
@@ -30,22 +31,28 @@ class Fibonacci(Recurrence):
     presets: ClassVar = {"default": RUN, "tiny": TINY}
 
     @property
-    def symbols(self) -> tuple[str, ...]:
-        """Digits, ``>`` before each pair, ``,`` within."""
-        return (*super().symbols, ",")
+    def _signs(self) -> tuple[str, ...]:
+        """``>`` before each pair, and ``,`` within."""
+        return (*super()._signs, ",")
+
+    def _greatest(self, number: int) -> int:
+        here, following = 0, 1
+        for _ in range(number):
+            here, following = following, here + following
+        return following
 
     def _states(self, number: IntArray) -> Iterator[State]:
         most = int(number.max(initial=0))
-        here = self._blank(number, 2**most)  # F(n+1) < 2**n
+        here = self._limbs.zeros(len(number), 2**most)  # F(n+1) < 2**n
         here[:, 0] = 1
         following = here
         for _ in range(most):
             yield here, following
-            here, following = following, self._settled(here + following)
+            here, following = following, self._limbs.settled(here + following)
 
-    def _line(self, state: State, number: IntArray, step: int) -> list[IntArray]:
+    def _line(self, state: State, number: IntArray, step: int, write: Writer) -> list[IntArray]:
         comma = column(len(number), self._mark(","))
-        return [*super()._line(state, number, step), comma, self._figures(state[1])]
+        return [*super()._line(state, number, step, write), comma, write(state[1])]
 
     def _line_width(self, digits: Sequence[int], number: int, step: int) -> int:
-        return 2 + digits[0] + digits[1]
+        return 2 + self._written_width(digits[0]) + self._written_width(digits[1])

@@ -29,6 +29,8 @@ class PrefixSum(Sequence):
 
     axis: ClassVar[str] = "entries of the sequence"
     paper: ClassVar[str] = "Schwarzschild et al. 2021, arXiv:2106.04537"
+    # The default, seed 0, one thread: val 0.039, 0.622, 0.828, 1.000 at steps 300, 450, 600, 750; ood 0.000 (257 s).
+    # With 1e-3 val was 0.378 at step 600.
     presets: ClassVar = {
         "default": {
             "objective": "answer",

@@ -1,4 +1,4 @@
-"""How a problem on two numbers is written: the zeros in front, hints that tell a digit's place, and how it is read.
+"""How a problem on two numbers is written, the zeros in front, and how it is read.
 
 ``padding`` puts zeros in front.  "results", the default, gives computed numbers fixed widths: an answer of N + M
 digits always has N + M tokens.  With "all" operands are brought to equal length as well (Shen et al. 2023,
@@ -6,11 +6,6 @@ arXiv:2311.14737; Cho et al. 2024, arXiv:2405.20671), and those zeros are worked
 no computed number has a zero in front::
 
     12*3, second_digits 1    none  12*3  +63  63       results  12*3  +630  630       all  12*03  +630+000>0630  0630
-
-``index_hints`` puts a letter before every digit, the same for the same significance, in alphabetical order from ones
-upwards (Zhou et al. 2023, arXiv:2310.16028).  The first is drawn for each problem, so that training sees all of them::
-
-    42+39    C4B2+C3B9    chain >B1C1>C8D0    answer B1C8D0
 """
 
 from __future__ import annotations
@@ -19,13 +14,12 @@ from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
 from factorexe.tasks.base import IntArray
-from factorexe.tasks.formats import NumberFormat, Order, column, hinted, length, packed, written
+from factorexe.tasks.formats import NumberFormat, column, length
 
 MOST_DIGITS = 4096
-LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 # Tokens (N, any) of a computed number (N, width) whose lowest digit has the given significance, 0 for ones.
 Writer = Callable[[IntArray, int], IntArray]
@@ -34,53 +28,19 @@ Writer = Callable[[IntArray, int], IntArray]
 class ProblemFormat(NumberFormat):
     """A task on two numbers and an operation, and all ways to write it."""
 
-    padding: Literal["none", "results", "all"] = "results"
-    """Zeros in front: none; of computed numbers, to fixed widths; of operands too, to equal length."""
-    index_hints: bool = False
-    """A letter before every digit that tells its significance, counted from a random one."""
-    hint_symbols: int | None = Field(None, ge=2, le=4 * MOST_DIGITS)
-    """How many letters there are to hint with; twice as many as ood needs if not given."""
     scratchpad: Literal["simplified", "detailed"] = "simplified"
     """What the chain holds: results alone, or every step in full with all that it uses."""
 
     @model_validator(mode="after")
     def _hints_can_be_written(self) -> ProblemFormat:
-        if self.hint_symbols is not None and not self.index_hints:
-            raise ValueError("hint_symbols has no effect without index_hints; set index_hints or leave it out")
         if self.index_hints and self.scratchpad == "detailed":
             raise ValueError('index_hints go with scratchpad "simplified" alone; leave one of the two out')
-        if self.hint_symbols is not None and self.hint_symbols < (needed := self._hints_needed):
-            raise ValueError(
-                f"hint_symbols ({self.hint_symbols}) must be at least {needed}, the most digits of a number in ood"
-            )
         return self
 
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Digits, the signs of the operation, and what is hinted with."""
-        count = self._hint_count
-        hints = LETTERS[:count] if count <= len(LETTERS) else [f"h{number}" for number in range(count)]
-        return (*self._glyphs, *self._signs, *hints)
-
-    @property
-    def tells_places(self) -> bool:
-        """Not with hints, which tell them in tokens, nor where the width of a number shows only at its end."""
-        return not self.index_hints and not (self.padding == "none" and self.digit_order == "plain")
-
-    # -- what an operation says of itself
-
-    @property
-    def _signs(self) -> tuple[str, ...]:
-        """Its symbols after the digits, the operator first."""
-        raise NotImplementedError
+    # -- what an operation says of itself; the operator is the first of its signs
 
     def _result_width(self, first: int, second: int) -> int:
         """Digits of the result of numbers with so many digits."""
-        raise NotImplementedError
-
-    @property
-    def _hints_needed(self) -> int:
-        """Digits of the longest number in the hardest problem."""
         raise NotImplementedError
 
     # -- how it is written
@@ -111,32 +71,7 @@ class ProblemFormat(NumberFormat):
         left, right = (self._hinted(number, "plain", 0, start) for number in (first, second))
         return np.concatenate([left, column(len(first), self._operator), right], axis=1)
 
-    def _hinted(
-        self,
-        number: IntArray,
-        order: Order,
-        place: int,
-        start: IntArray | None,
-        cut: IntArray | None = None,
-    ) -> IntArray:
-        """Tokens of a number, of its lowest ``cut`` (N,) digits, hints included."""
-        tokens = written(number, order, cut)
-        if start is None:
-            return tokens
-        hints = self._first_hint + start[:, None] + place + np.arange(number.shape[1])
-        return hinted(tokens, hints if order == "reversed" else hints[:, ::-1])
-
-    def _tokens(self, digits: int) -> int:
-        """Tokens that a number of so many digits takes."""
-        return digits * (2 if self.index_hints else 1)
-
     # -- how it is read
-
-    def _bare(self, prompt: IntArray) -> IntArray:
-        """The prompt without its hints."""
-        if not self.index_hints:
-            return prompt
-        return packed([np.where(prompt >= self._first_hint, 0, prompt)])[0]
 
     def _operands(self, prompt: IntArray) -> tuple[IntArray, IntArray]:
         """Digits of both numbers, least significant first, zeros above: rows may differ in length."""
@@ -158,26 +93,15 @@ class ProblemFormat(NumberFormat):
             first = second = max(first, second)
         return self._result_width(first, second)
 
-    @property
-    def _hint_count(self) -> int:
-        return (self.hint_symbols or 2 * self._hints_needed) if self.index_hints else 0
-
-    @property
-    def _first_hint(self) -> int:
-        return self.base + 1 + len(self._signs)
-
     def _hinted_from(self, prompt: IntArray, first: IntArray, second: IntArray, sizes: IntArray) -> IntArray:
         """The hint of ones (N,) of typed prompts, whose hints are to be those that it implies."""
-        filled = (prompt != 0).sum(axis=1)
-        start = np.take_along_axis(prompt, (filled - 2)[:, None], axis=1)[:, 0] - self._first_hint
-        for row, (wide, high) in enumerate(sizes.tolist()):
-            one, text = slice(row, row + 1), self.text(prompt[row])
-            asked = self._prompt(first[one, :wide], second[one, :high], start[one])[0]
-            if not np.array_equal(asked, prompt[row, : filled[row]]):
-                raise ValueError(f"expected hints as in {self._as_typed(self.symbols[self._operator])} (got {text!r})")
-            if start[row] + (needed := self._longest(wide, high)) > self._hint_count:
-                raise ValueError(f"{text!r} needs {needed} hints from its first on; there are {self._hint_count}")
-        return start
+        first_hint = np.zeros(1, dtype=np.int64)
+        asked = [
+            self._prompt(first[row : row + 1, :wide], second[row : row + 1, :high], first_hint)[0]
+            for row, (wide, high) in enumerate(sizes.tolist())
+        ]
+        needed = [self._longest(wide, high) for wide, high in sizes.tolist()]
+        return self._starts(prompt, asked, needed, self._as_typed(self.symbols[self._operator]))
 
     def _as_typed(self, sign: str) -> str:
         """A problem as it is to be typed, for messages."""

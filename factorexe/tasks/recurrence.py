@@ -1,41 +1,30 @@
 """What tasks share whose prompt is a number n and whose chain takes n steps, each from the one before.
 
-Such a family holds one problem for every n, so difficulty is n itself and what is trained on is a choice among a
-few dozen numbers::
-
-    held_out     train              val              ood
-    ancestor     1-9 and 15-19      10-14            20-24       Fchaubard/factorial_experiments on GitHub
-    range        the others up to   val_smallest to  the rest up to
-                 largest            val_largest      ood_largest
-    hash         70 % of them       10 %             half of those up to ood_largest
-
-``span`` makes so many n in a row one difficulty, for the larger families that a modulus allows.
-
-Numbers are exact at any length: they are computed in limbs of several digits, least significant first.
+Which n there are is described in ``number_family``, how they and the numbers of the chain are written in
+``recurrence_format``.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-import math
 from collections.abc import Iterator, Sequence
-from typing import ClassVar, Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
-from pydantic import Field, model_validator
 
-from factorexe.tasks.base import SPLITS, Examples, IntArray, Widths
-from factorexe.tasks.formats import NumberFormat, column, length, packed, read, written
-from factorexe.tasks.significant import MARKS, in_figures, widest
+from factorexe.tasks.base import Examples, IntArray, Widths
+from factorexe.tasks.formats import column, packed
+from factorexe.tasks.limbs import MOST, count_digits
+from factorexe.tasks.number_family import NumberFamily
+from factorexe.tasks.recurrence_format import RecurrenceFormat, Writer
 
-MOST = 4096  # the largest n
-_LIMB_BITS = 40  # a limb times the largest n fits into 64 bits many times over
 _TABLE_TOKENS = 10**7  # a larger family has no table
-_ANCESTOR = {"smallest": 1, "largest": 19, "val_smallest": 10, "val_largest": 14, "last": 24, "span": 1}
 
 State: TypeAlias = tuple[IntArray, ...]  # numbers (N, limbs), least significant first
 
 # train_size is shared out over the difficulties and means all that there are: with the ancestor's split 14 problems.
+# Each keeps the hint that it was drawn with; without train_size, a stream, hints are drawn anew.
 RUN = {
     "objective": "chain",
     "model": "universal-transformer",
@@ -60,113 +49,56 @@ TINY = {
 }
 
 
-class Recurrence(NumberFormat):
+class Recurrence(NumberFamily, RecurrenceFormat):
     """A number n and what n steps make of it."""
-
-    axis: ClassVar[str] = "the number n, or the span that it lies in"
-
-    form: Literal["exact", "significant", "modulus"] = "exact"
-    """All digits, seven significant ones as %.7g writes them (digit_order has no say), or remainders by `modulus`."""
-    modulus: int = Field(97, ge=2, le=2**31)
-    """What numbers are reduced by in form modulus."""
-    held_out: Literal["ancestor", "range", "hash"] = "ancestor"
-    """Which n are not trained on: 10 to 14 of 1 to 19, `val_smallest` to `val_largest`, or by a hash of n."""
-    smallest: int = Field(1, ge=1, le=MOST)
-    """Smallest n."""
-    largest: int = Field(19, ge=1, le=MOST)
-    """Largest n in training."""
-    val_smallest: int = Field(10, ge=1, le=MOST)
-    """Smallest n in val, where a range is held out."""
-    val_largest: int = Field(14, ge=1, le=MOST)
-    """Largest n in val, where a range is held out."""
-    ood_largest: int | None = Field(None, ge=2, le=MOST)
-    """Largest n out of distribution, which begins one above `largest`; five difficulties more if not given."""
-    span: int = Field(1, ge=1, le=MOST)
-    """So many n in a row are one difficulty."""
-
-    @model_validator(mode="after")
-    def _bounds_are_in_order(self) -> Recurrence:
-        if self.held_out == "ancestor":
-            got = {name: self._last if name == "last" else getattr(self, name) for name in _ANCESTOR}
-            if wrong := [name.replace("last", "ood_largest") for name in got if got[name] != _ANCESTOR[name]]:
-                raise ValueError(
-                    f"held_out ancestor fixes which n there are (1 to 24), so {', '.join(wrong)} cannot be chosen;"
-                    " use held_out range or hash"
-                )
-        if self.smallest > self.largest:
-            raise ValueError(f"smallest ({self.smallest}) must not exceed largest ({self.largest})")
-        if self.largest % self.span:
-            raise ValueError(
-                f"largest ({self.largest}) must be a multiple of span ({self.span}), so that ood begins a difficulty"
-            )
-        if not self.largest < self._last <= MOST:
-            raise ValueError(f"ood_largest ({self._last}) must exceed largest ({self.largest}) and be at most {MOST}")
-        inside = self.smallest <= self.val_smallest <= self.val_largest <= self.largest
-        if self.held_out == "range" and not inside:
-            raise ValueError(
-                f"val_smallest to val_largest ({self.val_smallest} to {self.val_largest}) must lie within smallest to"
-                f" largest ({self.smallest} to {self.largest})"
-            )
-        if self.held_out == "range" and self.val_largest - self.val_smallest == self.largest - self.smallest:
-            raise ValueError(f"val takes every n from {self.smallest} to {self.largest}; leave some to train on")
-        if self.form == "significant" and self.base != 10:
-            raise ValueError(f"form significant is decimal text, so base must be 10 (got {self.base})")
-        return self
-
-    @property
-    def symbols(self) -> tuple[str, ...]:
-        """Digits, ``>`` before each step, and in form significant those of %.7g."""
-        return (*self._glyphs, ">", *(MARKS if self.form == "significant" else ()))
-
-    @property
-    def train_difficulty(self) -> tuple[int, int]:
-        """From ``smallest`` to ``largest``, in spans."""
-        return (-(-self.smallest // self.span), self.largest // self.span)
-
-    @property
-    def ood_difficulty(self) -> tuple[int, int]:
-        """What lies above ``largest``, in spans."""
-        return (self.largest // self.span + 1, -(-self._last // self.span))
 
     def widths(self, difficulty: int) -> Widths:
         """Those of the largest n; exact in form exact, else no number is taken to be shorter than it may be."""
         return _widths(self, min(difficulty * self.span, self._last))
 
     def sample(self, difficulty: IntArray, rng: np.random.Generator, *, chain: bool = True) -> Examples:
-        """One n per entry of ``difficulty``, uniform in its span."""
+        """One n per entry of ``difficulty``, uniform in its span; so is the hint of ones among those it can have."""
         low, high = self._bounds(difficulty)
         number = rng.integers(low, high, endpoint=True)
         levels = np.unique(difficulty)
         table, held = _table(self, tuple(levels.tolist()), chain)
-        return table.select(np.searchsorted(held, number))
+        drawn = table.select(np.searchsorted(held, number))
+        if not self.index_hints:
+            return drawn
+        return self._moved(drawn, rng.integers(0, self._hint_count - self._hints_for(number), endpoint=True))
 
     def table(self) -> Examples | None:
-        """Every n of training and val; None where their chains are too long to keep."""
-        size = self.largest * sum(self.widths(self.train_difficulty[1]))
-        return None if size > _TABLE_TOKENS else _table(self, tuple(self.difficulties("train")), True)[0]
+        """Every n of training and val, from every hint on; None where their chains are too long to keep."""
+        size = self.largest * sum(self.widths(self.train_difficulty[1])) * max(1, self._hint_count)
+        if size > _TABLE_TOKENS:
+            return None
+        listed, number = _table(self, tuple(self.difficulties("train")), True)
+        if not self.index_hints:
+            return listed
+        ways = self._hint_count - self._hints_for(number) + 1
+        row = np.repeat(np.arange(len(listed)), ways)
+        return self._moved(listed.select(row), np.arange(len(row)) - (np.cumsum(ways) - ways)[row])
 
     def complete(self, prompt: IntArray) -> Examples:
         """Any n that can be written."""
-        for row in prompt:
-            typed = row[row != 0]
-            is_number = 0 < len(typed) <= MOST.bit_length() and (typed <= self.base).all() and typed[0] != 1
-            if not is_number or self._value(typed[None])[0] > MOST:
+        for row, typed in zip(prompt, self._bare(prompt), strict=True):
+            digits = typed[typed != 0]
+            is_number = 0 < len(digits) <= MOST.bit_length() and (digits <= self.base).all() and digits[0] != 1
+            if not is_number or self._value(digits[None])[0] > MOST:
                 raise ValueError(f"expected one number from 1 to {MOST} in base {self.base} (got {self.text(row)!r})")
-        distinct, row_of = np.unique(self._value(prompt), return_inverse=True)
-        return self._worked_out(distinct, chain=True).select(row_of)
+        number = self._value(prompt)
+        distinct, row_of = np.unique(number, return_inverse=True)
+        solved = self._worked_out(distinct, chain=True).select(row_of)
+        if not self.index_hints:
+            return solved
+        low, high = self.symbols[self._first_hint : self._first_hint + 2]
+        asked = [row[row != 0] for row in solved.prompt]
+        example = self.separator.join([high, "1", low, "0"])
+        return self._moved(solved, self._starts(prompt, asked, self._hints_for(number).tolist(), example))
 
     def key(self, examples: Examples) -> IntArray:
-        """The number n, whatever base it is written in."""
+        """The number n, however it is written."""
         return self._value(examples.prompt)[:, None]
-
-    def split(self, examples: Examples, split_seed: int) -> IntArray:
-        """By n; where a range is held out there is no guide, test or ood_test."""
-        if self.held_out == "hash":
-            return super().split(examples, split_seed)
-        number = self._value(examples.prompt)
-        held = (number >= self.val_smallest) & (number <= self.val_largest)
-        home = np.where(held, SPLITS.index("val"), SPLITS.index("train"))
-        return np.where(number > self.largest, SPLITS.index("ood"), home)
 
     def _states(self, number: IntArray) -> Iterator[State]:
         """What n steps write for each of ``number`` (N,): step by step, for as many as the longest takes.
@@ -175,58 +107,23 @@ class Recurrence(NumberFormat):
         """
         raise NotImplementedError
 
-    def _line(self, state: State, number: IntArray, step: int) -> list[IntArray]:
+    def _line(self, state: State, number: IntArray, step: int, write: Writer) -> list[IntArray]:
         """What the chain holds for a state, in pieces (N, width) with gaps."""
-        return [column(len(number), self._mark(">")), self._figures(state[0])]
+        return [column(len(number), self._mark(">")), write(state[0])]
 
     def _line_width(self, digits: Sequence[int], number: int, step: int) -> int:
         """The most tokens of that, given how many digits each number of the state has."""
-        return 1 + self._figures_width(digits[0])
-
-    def _figures(self, value: IntArray) -> IntArray:
-        """Tokens of a computed number, with gaps."""
-        digits = self._digits(value)
-        if self.form == "significant":
-            return in_figures(digits, [self._mark(symbol) for symbol in MARKS])
-        return written(digits, self.digit_order, length(digits))
-
-    def _figures_width(self, digits: int) -> int:
-        """The most tokens of a computed number with so many digits."""
-        return widest(digits) if self.form == "significant" else digits
-
-    def _settled(self, columns: IntArray) -> IntArray:
-        """Sums and products of limbs (N, limbs), which may exceed a limb, as a number again."""
-        value: IntArray = columns.copy()
-        if self.form == "modulus":
-            value %= self.modulus
-            return value
-        limb = self.base**self._per_limb
-        while (carry := value // limb).any():  # seldom more than twice: a limb is hardly ever full
-            value -= carry * limb
-            value[:, 1:] += carry[:, :-1]
-        return value
-
-    def _blank(self, number: IntArray, largest: int) -> IntArray:
-        """Zeros (N, limbs) that can hold ``largest`` in form exact."""
-        bits = 1 if self.form == "modulus" else largest.bit_length()
-        limbs = 1 + int(bits / (self._per_limb * math.log2(self.base)))
-        return np.zeros((len(number), limbs), dtype=np.int64)
-
-    def _digits(self, value: IntArray) -> IntArray:
-        """Digits (N, width) of limbs (N, limbs), without columns that are zero in every row."""
-        parts = value[:, :, None] // self.base ** np.arange(self._per_limb) % self.base
-        digits = parts.reshape(len(value), -1)
-        return digits[:, : int(length(digits).max(initial=1))]
+        return 1 + self._written_width(digits[0])
 
     def _worked_out(self, number: IntArray, chain: bool) -> Examples:
-        """The problems (N,), in order."""
-        answer: IntArray | None = None
+        """The problems (N,), in order; the first hint is that of ones."""
+        write, answer = self._writer(number), number[:, None]  # every n takes a step, so none of these remains
         pieces, steps = [np.zeros((len(number), 0), dtype=np.int64)], [0]
         for step, state in enumerate(self._states(number)):
-            answer = state[0] if answer is None else np.where((number > step)[:, None], state[0], answer)
+            going = (number > step)[:, None]
+            answer = np.where(going, state[0], answer)
             if chain:
-                going = (number > step)[:, None]
-                line = [np.where(going, piece, 0) for piece in self._line(state, number, step)]
+                line = [np.where(going, piece, 0) for piece in self._line(state, number, step, write)]
                 pieces += line
                 steps += [step] * len(line)
         tokens, numbers = packed(pieces, steps)
@@ -234,36 +131,18 @@ class Recurrence(NumberFormat):
             prompt=packed([self._typed(number)])[0],
             chain=tokens,
             chain_step=numbers,
-            answer=packed([self._figures(answer)])[0] if answer is not None else tokens[:, :0],
+            answer=packed([write(answer)])[0],
             difficulty=-(-number // self.span),
         )
 
-    def _typed(self, number: IntArray) -> IntArray:
-        """Tokens of small numbers (N,) as they stand in a prompt, with gaps."""
-        digits = self._digits(number[:, None])
-        return written(digits, "plain", length(digits))
-
-    def _value(self, prompt: IntArray) -> IntArray:
-        digits = read(prompt, "plain")[:, : MOST.bit_length()]
-        number: IntArray = (digits * self.base ** np.arange(digits.shape[1])).sum(axis=1)
-        return number
-
-    def _bounds(self, difficulty: IntArray) -> tuple[IntArray, IntArray]:
-        """Smallest and largest n of each difficulty."""
-        top = np.asarray(difficulty) * self.span
-        return np.maximum(top - self.span + 1, self.smallest), np.minimum(top, self._last)
-
-    def _mark(self, symbol: str) -> int:
-        return self.symbols.index(symbol)
-
-    @property
-    def _last(self) -> int:
-        return self.ood_largest or self.largest + 5 * self.span
-
-    @property
-    def _per_limb(self) -> int:
-        """Digits of a limb."""
-        return int(_LIMB_BITS / math.log2(self.base))
+    def _moved(self, examples: Examples, start: IntArray) -> Examples:
+        """The same problems with ``start`` (N,) for the hint of ones, which was the first."""
+        return dataclasses.replace(
+            examples,
+            prompt=self._shifted(examples.prompt, start),
+            chain=self._shifted(examples.chain, start),
+            answer=self._shifted(examples.answer, start),
+        )
 
 
 # A family is small and drawn from again and again: its solutions are worked out once.
@@ -278,9 +157,12 @@ def _table(task: Recurrence, levels: tuple[int, ...], chain: bool) -> tuple[Exam
 @functools.lru_cache(maxsize=MOST)
 def _widths(task: Recurrence, number: int) -> Widths:
     rows = np.array([number], dtype=np.int64)
+    longest = int(task._longest(rows)[0])
     chain, digits = 0, [1]
     for step, state in enumerate(task._states(rows)):
-        largest = [value * 0 + task.modulus - 1 for value in state] if task.form == "modulus" else state
-        digits = [int(length(task._digits(value))[0]) for value in largest]
+        if task.form == "modulus" or task.padding == "results":
+            digits = [longest] * len(state)
+        else:
+            digits = [task._limbs.digits(value).shape[1] for value in state]
         chain += task._line_width(digits, number, step)
-    return Widths(int(length(task._digits(rows[:, None]))[0]), chain, task._figures_width(digits[0]))
+    return Widths(task._tokens(count_digits(number, task.base)), chain, task._written_width(digits[0]))

@@ -58,7 +58,9 @@ class ThreeSum(Task):
     negatives: Literal["corrupted", "random"] = "corrupted"
     """Problems without a triple: one was planted and altered; or plainly random, which is easy to tell apart."""
 
-    # Six tuples of three digits, with dropout 0.1, were not learned in 1,000 steps: the sums were, the matches not.
+    # The default, seed 0, one thread: val 0.500 at steps 250 and 500 (the sums are known, the matches are not), 0.944
+    # at 1250, 0.956 at 1500, 0.996 at 2000, ood 0.680 (733 s with others beside it).  Six tuples of three digits, with
+    # dropout 0.1, were not learned in 1,000 steps.
     presets: ClassVar = {
         "default": {
             "objective": "chain",

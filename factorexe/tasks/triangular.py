@@ -31,12 +31,15 @@ class Triangular(Recurrence):
 
     presets: ClassVar = {"default": RUN, "tiny": TINY}
 
+    def _greatest(self, number: int) -> int:
+        return number * (number + 1) // 2
+
     def _states(self, number: IntArray) -> Iterator[State]:
         most = int(number.max(initial=0))
-        total = self._blank(number, most**2 + 1)
+        total = self._limbs.zeros(len(number), self._greatest(most))
         for step in range(most):
             addend = np.full_like(number, step + 1) if self.order == "ascending" else np.maximum(number - step, 0)
             total = total.copy()
             total[:, 0] += addend
-            total = self._settled(total)
+            total = self._limbs.settled(total)
             yield (total,)

@@ -66,3 +66,12 @@ def test_widths_are_exact():
 
 def test_seven_figures_of_a_long_one():
     assert solved(Fibonacci(form="significant"), 50)[1] == "1.258627e+10"  # 12586269025
+
+
+def test_widths_hold_long_numbers_in_seven_figures():
+    task = Fibonacci(form="significant", held_out="range", largest=60)
+    for n in (38, 45, 60):
+        chain, answer = solved(task, n)
+        bound = task.widths(n)
+        assert len(chain) <= bound.chain
+        assert len(answer) <= bound.answer

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from factorexe.tasks.formats import column, hinted, length, packed, read, written
+from factorexe.tasks.formats import column, hinted, length, opened, packed, placed, read, written
 from factorexe.tasks.long_multiplication import written_out
 from factorexe.tasks.scratchpads import Scratchpad
 
@@ -49,6 +49,15 @@ def test_a_hint_stands_before_its_digit_and_a_gap_has_none():
         [20, 2, 21, 3],
         [30, 4, 0, 0],
     ]
+
+
+def test_places_count_from_the_last_mark_up_to_the_width_of_a_number():
+    marks = np.array([[False, True, False, False, True, False, False, False]])
+    begun = opened(marks)
+    assert begun.tolist() == [[0, 1, 1, 1, 4, 4, 4, 4]]
+    offset = np.arange(8) - begun
+    assert placed(offset, 2, "reversed")[0, 1:].tolist() == [1, 2, 3, 1, 2, 3, 3]
+    assert placed(offset, 2, "plain")[0, 1:].tolist() == [4, 3, 2, 4, 3, 2, 2]
 
 
 def test_nothing_is_packed_into_nothing():
