@@ -35,6 +35,7 @@ from factorexe.tasks.base import (
     Task,
     answered_as,
     joined,
+    rejoined,
     solved_by,
     uniform,
 )
@@ -179,9 +180,8 @@ class Splits:
         """``examples`` with every answer wrong: that of another problem as hard, always the same one."""
         if not len(examples):
             return examples
-        rows = [np.flatnonzero(examples.difficulty == level) for level in np.unique(examples.difficulty)]
-        parts = [self._planted_alike(examples.select(own)) for own in rows]
-        return joined(parts).select(np.argsort(np.concatenate(rows)))
+        level = examples.difficulty
+        return rejoined([self._planted_alike(examples.select(level == one)) for one in np.unique(level)], level)
 
     def _planted_alike(self, examples: Examples) -> Examples:
         """The same for problems of one difficulty."""
@@ -201,9 +201,7 @@ class Splits:
         if not self.corrupt:
             return examples
         canary = self.is_canary(examples)
-        rows = np.concatenate([np.flatnonzero(~canary), np.flatnonzero(canary)])
-        both = [examples.select(~canary), self.planted(examples.select(canary))]
-        return joined(both).select(np.argsort(rows))
+        return rejoined([examples.select(~canary), self.planted(examples.select(canary))], canary)
 
     def finite_train(self) -> Examples:
         """The finite training set, wrong answers planted."""

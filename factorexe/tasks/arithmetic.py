@@ -14,10 +14,11 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, model_validator
 
-from factorexe.tasks.base import Examples, FloatArray, IntArray, joined
+from factorexe.tasks.base import Examples, FloatArray, IntArray, rejoined
 from factorexe.tasks.digits import residues
 from factorexe.tasks.formats import length, opened, packed, placed
 from factorexe.tasks.problem_format import MOST_DIGITS, ProblemFormat, Writer
+from factorexe.tasks.ranges import refuse_disorder
 
 # How this was found stands beside the presets of multiplication.
 DEFAULT = {
@@ -54,12 +55,7 @@ class Arithmetic(ProblemFormat):
 
     @model_validator(mode="after")
     def _ranges_are_in_order(self) -> Arithmetic:
-        if self.min_digits is not None and self.min_digits > self.digits:
-            raise ValueError(f"min_digits ({self.min_digits}) must not exceed digits ({self.digits})")
-        if self.ood_digits is not None and self.ood_digits <= self.digits:
-            raise ValueError(
-                f"ood_digits ({self.ood_digits}) must exceed digits ({self.digits}): ood is harder than training"
-            )
+        refuse_disorder(self, "digits")
         return self
 
     @property
@@ -74,16 +70,13 @@ class Arithmetic(ProblemFormat):
 
     def sample(self, difficulty: IntArray, rng: np.random.Generator, *, chain: bool = True) -> Examples:
         """One problem per entry of ``difficulty``, operands uniform among numbers of that many digits."""
-        levels = np.unique(difficulty)
         parts = []
-        for level in levels.tolist():
+        for level in np.unique(difficulty).tolist():
             first, second = self._drawn(level, int((difficulty == level).sum()), rng)
             free = self._hint_count - self._longest(level, second.shape[1]) + 1
             start = rng.integers(0, free, len(first), dtype=np.int64) if self.index_hints else None
             parts.append(self._worked_out(first, second, start, chain))
-        together = joined(parts)
-        order = np.argsort(difficulty, kind="stable")  # row order[i] asked for what together[i] holds
-        return together.select(np.argsort(order, kind="stable")) if len(levels) > 1 else together
+        return rejoined(parts, difficulty)
 
     def key(self, examples: Examples) -> IntArray:
         """Both numbers (N, 4), the smaller first, however they are written."""
@@ -118,7 +111,7 @@ class Arithmetic(ProblemFormat):
             )
             for number, (wide, high) in enumerate(shapes)
         ]
-        return joined(parts).select(np.argsort(np.argsort(kind, kind="stable"), kind="stable"))
+        return rejoined(parts, kind)
 
     def places(self, tokens: IntArray, prompt_length: IntArray) -> IntArray:
         """Significance of each digit, ones being 2; a mark stands one before the number that it opens.

@@ -87,6 +87,18 @@ def joined(parts: Sequence[Examples]) -> Examples:
     )
 
 
+def rejoined(parts: Sequence[Examples], kind: npt.NDArray[Any]) -> Examples:
+    """Parts that were worked out apart, row by row where they belong.
+
+    Args:
+        parts: one for each value of ``kind`` (N,), ascending, with its rows in order; empty ones may be there too.
+    """
+    together = joined(parts)
+    if len(parts) == 1:
+        return together
+    return together.select(np.argsort(np.argsort(kind, kind="stable"), kind="stable"))
+
+
 def answered_as(examples: Examples, others: Examples) -> Examples:
     """``examples`` with the answers of ``others``, row by row."""
     values = examples.values

@@ -23,6 +23,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from factorexe.tasks.base import BoolArray, Examples, FloatArray, IntArray, Task, Widths
+from factorexe.tasks.ranges import refuse_disorder
 from factorexe.tasks.rows import closed_up
 
 BINS = string.ascii_uppercase
@@ -85,12 +86,7 @@ class BinPacking(Task):
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> BinPacking:
-        if self.min_items is not None and self.min_items > self.items:
-            raise ValueError(f"min_items ({self.min_items}) must not exceed items ({self.items})")
-        if self.ood_difficulty[1] <= self.items:
-            raise ValueError(
-                f"ood_items ({self.ood_difficulty[1]}) must exceed items ({self.items}): ood is harder than training"
-            )
+        refuse_disorder(self, "items")
         if self.ood_difficulty[1] > len(BINS):
             raise ValueError(f"items ({self.items}) must be less than {len(BINS)}: ood is harder than training")
         least = self.min_capacity or self.capacity

@@ -34,7 +34,7 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from factorexe.tasks.base import BoolArray, Examples, FloatArray, IntArray
-from factorexe.tasks.walk import Walk
+from factorexe.tasks.walk import TINY, Walk
 
 
 class CVPR(Walk):
@@ -62,18 +62,7 @@ class CVPR(Walk):
             "trainer.max_steps": 800,
             "trainer.val_check_interval": 200,
         },
-        "tiny": {
-            "task.length": 10,
-            "task.hops": 3,
-            "model.places": False,
-            "model.positions": "learned",
-            "data.batch_size": 32,
-            "data.eval_size": 50,
-            "optim.optimizer.lr": 3e-3,
-            "optim.warmup": 20,
-            "trainer.max_steps": 200,
-            "trainer.val_check_interval": 50,
-        },
+        "tiny": TINY,
     }
 
     def sample(self, difficulty: IntArray, rng: np.random.Generator, *, chain: bool = True) -> Examples:

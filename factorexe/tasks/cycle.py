@@ -24,7 +24,7 @@ import numpy as np
 from pydantic import Field
 
 from factorexe.tasks.base import Examples, IntArray
-from factorexe.tasks.walk import Walk, walked
+from factorexe.tasks.walk import TINY, Walk, walked
 
 
 class Cycle(Walk):
@@ -49,19 +49,7 @@ class Cycle(Walk):
             "trainer.max_steps": 400,
             "trainer.val_check_interval": 100,
         },
-        "tiny": {
-            "task.length": 10,
-            "task.hops": 3,
-            "task.ood_hops": 5,
-            "model.places": False,
-            "model.positions": "learned",
-            "data.batch_size": 32,
-            "data.eval_size": 50,
-            "optim.optimizer.lr": 3e-3,
-            "optim.warmup": 20,
-            "trainer.max_steps": 200,
-            "trainer.val_check_interval": 50,
-        },
+        "tiny": {**TINY, "task.ood_hops": 5},
     }
 
     def sample(self, difficulty: IntArray, rng: np.random.Generator, *, chain: bool = True) -> Examples:

@@ -22,6 +22,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from factorexe.tasks.base import Examples, IntArray, Task, Widths
+from factorexe.tasks.ranges import refuse_disorder
 
 MOST_OPERANDS = 64
 MOST_LISTED = 250_000  # problems in a table
@@ -123,13 +124,7 @@ class Modular(Task):
                 f"pairs unordered needs an operation that commutes: expected {', '.join(sorted(_COMMUTE))}"
                 f" (got {self.operation})"
             )
-        if self.min_operands > self.operands:
-            raise ValueError(f"min_operands ({self.min_operands}) must not exceed operands ({self.operands})")
-        if self.ood_operands is not None and self.ood_operands <= self.operands:
-            raise ValueError(
-                f"ood_operands ({self.ood_operands}) must exceed operands ({self.operands}): ood is harder than"
-                " training"
-            )
+        refuse_disorder(self, "operands")
         return self
 
     @property

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from factorexe.tasks.base import BoolArray, Examples, FloatArray, IntArray, Widths
-from factorexe.tasks.sequence import LONGEST, TINY, Sequence
+from factorexe.tasks.sequence import LONGEST, RUN, TINY, Sequence
 
 _ZERO, _ONE, _MINUS = 1, 2, 3  # tokens
 
@@ -36,15 +36,7 @@ class Parity(Sequence):
     paper: ClassVar[str] = "Banino et al. 2021, arXiv:2107.05407"
     # The default, seed 0, one thread: val 0.494, 0.528, 0.900, 0.989 at steps 150, 300, 450, 600, ood 0.553 (187 s).
     presets: ClassVar = {
-        "default": {
-            "objective": "chain",
-            "task.min_length": 8,  # of shorter strings val holds a few or none
-            "data.batch_size": 128,
-            "data.eval_size": 20,
-            "optim.optimizer.lr": 1e-3,
-            "trainer.max_steps": 600,
-            "trainer.val_check_interval": 150,
-        },
+        "default": {**RUN, "objective": "chain", "task.min_length": 8},  # of shorter strings val holds a few or none
         "tiny": TINY,
         # "The input vectors had 64 elements, of which a random number from 1 to 64 were randomly set to 1 or -1."
         "ponder": {

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import Field
 
 from factorexe.tasks.base import IntArray
-from factorexe.tasks.sequence import ENTRIES, TINY, Sequence
+from factorexe.tasks.sequence import ENTRIES, RUN, TINY, Sequence
 
 
 class PrefixSum(Sequence):
@@ -33,13 +33,10 @@ class PrefixSum(Sequence):
     # With 1e-3 val was 0.378 at step 600.
     presets: ClassVar = {
         "default": {
-            "objective": "answer",
+            **RUN,
             "task.min_length": 8,  # of shorter strings val holds a few or none
-            "data.batch_size": 128,
-            "data.eval_size": 20,
             "optim.optimizer.lr": 3e-3,
             "trainer.max_steps": 900,
-            "trainer.val_check_interval": 150,
         },
         "tiny": TINY,
         "deep-thinking": {

@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from factorexe.tasks.base import IntArray
-from factorexe.tasks.sequence import ENTRIES, TINY, Sequence
+from factorexe.tasks.sequence import ENTRIES, RUN, TINY, Sequence
 
 
 class Reverse(Sequence):
@@ -29,17 +29,7 @@ class Reverse(Sequence):
     axis: ClassVar[str] = "entries of the sequence"
     paper: ClassVar[str] = "Delétang et al. 2022, arXiv:2207.02098"
     # The default, seed 0, one thread: val 0.517 at step 300, seen and val 0.997 at step 600, ood 0.006 (169 s).
-    presets: ClassVar = {
-        "default": {
-            "objective": "answer",
-            "data.batch_size": 128,
-            "data.eval_size": 20,
-            "optim.optimizer.lr": 1e-3,
-            "trainer.max_steps": 600,
-            "trainer.val_check_interval": 150,
-        },
-        "tiny": TINY,
-    }
+    presets: ClassVar = {"default": RUN, "tiny": TINY}
 
     def places(self, tokens: IntArray, prompt_length: IntArray) -> IntArray:
         """Each entry's number in the answer, the first being 2, in prompt and answer; 1 for the mark between."""

@@ -20,12 +20,21 @@ from pydantic import Field, model_validator
 
 from factorexe.tasks.base import BoolArray, Examples, FloatArray, IntArray, Task, Widths
 from factorexe.tasks.digits import GLYPHS, residues
+from factorexe.tasks.ranges import refuse_disorder
 
 LONGEST = 4096
 ENTRIES = GLYPHS + string.ascii_uppercase
 _KEY_BASE = 64  # above every token; the largest for which a residue times it still fits into 64 bits
 
 # A whole run in a few seconds.
+RUN = {
+    "objective": "answer",
+    "data.batch_size": 128,
+    "data.eval_size": 20,
+    "optim.optimizer.lr": 1e-3,
+    "trainer.max_steps": 600,
+    "trainer.val_check_interval": 150,
+}
 TINY = {
     "task.length": 8,
     "data.batch_size": 32,
@@ -51,12 +60,11 @@ class Sequence(Task):
 
     @model_validator(mode="after")
     def _ranges_are_in_order(self) -> Sequence:
-        if self.min_length > self.length:
-            raise ValueError(f"min_length ({self.min_length}) must not exceed length ({self.length})")
-        for name in ("ood_length", "ood_min_length"):
-            value = getattr(self, name)
-            if value is not None and value <= self.length:
-                raise ValueError(f"{name} ({value}) must exceed length ({self.length}): ood is harder than training")
+        refuse_disorder(self, "length")
+        if self.ood_min_length is not None and self.ood_min_length <= self.length:
+            raise ValueError(
+                f"ood_min_length ({self.ood_min_length}) must exceed length ({self.length}), as ood is harder"
+            )
         if self.ood_length is not None and self.ood_min_length is not None and self.ood_min_length > self.ood_length:
             raise ValueError(f"ood_min_length ({self.ood_min_length}) must not exceed ood_length ({self.ood_length})")
         return self

@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import Field
 
 from factorexe.tasks.base import Examples, FloatArray, IntArray, Widths
-from factorexe.tasks.sequence import ENTRIES, TINY, Sequence, key_of
+from factorexe.tasks.sequence import ENTRIES, RUN, TINY, Sequence, key_of
 
 
 class Sort(Sequence):
@@ -31,14 +31,7 @@ class Sort(Sequence):
     # The default, seed 0, one thread: val 0.411, 0.746, 0.818, 0.875 at steps 150, 300, 450, 600, seen 0.981, ood 0.019
     # (321 s).
     presets: ClassVar = {
-        "default": {
-            "objective": "chain",
-            "data.batch_size": 128,
-            "data.eval_size": 20,
-            "optim.optimizer.lr": 1e-3,
-            "trainer.max_steps": 600,
-            "trainer.val_check_interval": 150,
-        },
+        "default": {**RUN, "objective": "chain"},
         "tiny": {**TINY, "task.length": 4, "trainer.max_steps": 200, "trainer.val_check_interval": 100},
     }
 

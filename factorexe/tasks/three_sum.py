@@ -30,8 +30,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from factorexe.tasks.base import BoolArray, Examples, IntArray, Task, Widths, joined
+from factorexe.tasks.base import BoolArray, Examples, IntArray, Task, Widths, rejoined
 from factorexe.tasks.digits import GLYPHS
+from factorexe.tasks.ranges import refuse_disorder
 from factorexe.tasks.rows import closed_up
 
 _STOP = 3 / 4  # odds that the entry just changed is the last one
@@ -88,12 +89,7 @@ class ThreeSum(Task):
 
     @model_validator(mode="after")
     def _options_fit_together(self) -> ThreeSum:
-        if self.min_length is not None and self.min_length > self.length:
-            raise ValueError(f"min_length ({self.min_length}) must not exceed length ({self.length})")
-        if self.ood_length is not None and self.ood_length <= self.length:
-            raise ValueError(
-                f"ood_length ({self.ood_length}) must exceed length ({self.length}): ood is harder than training"
-            )
+        refuse_disorder(self, "length")
         longest = self.ood_difficulty[1]
         triples, sums = math.comb(longest, 3), self.modulus**self.dimension
         if triples > sums:
@@ -129,8 +125,7 @@ class ThreeSum(Task):
         parts = [
             self._worked_out(self._drawn(int(level), int((difficulty == level).sum()), rng), chain) for level in levels
         ]
-        order = np.argsort(difficulty, kind="stable")  # row order[i] asked for what the parts hold at i
-        return joined(parts).select(np.argsort(order, kind="stable"))
+        return rejoined(parts, difficulty)
 
     def key(self, examples: Examples) -> IntArray:
         """The tuples as numbers, greatest first (N, most tuples): in which order they stand changes nothing."""
@@ -157,7 +152,7 @@ class ThreeSum(Task):
         tuples, count = self._read(prompt)
         levels = np.unique(count)
         parts = [self._worked_out(tuples[count == level, :level], chain=True) for level in levels]
-        return joined(parts).select(np.argsort(np.argsort(count, kind="stable"), kind="stable"))
+        return rejoined(parts, count)
 
     def _drawn(self, length: int, count: int, rng: np.random.Generator) -> IntArray:
         """Tuples (count, length, dimension); half of the problems, by coins, have a triple and the rest have none."""

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 import numpy as np
 
-from factorexe.tasks.base import Examples, FloatArray, IntArray, Task, Values, joined
+from factorexe.tasks.base import Examples, FloatArray, IntArray, Task, Values, rejoined
 
 _TOKENS = ("prompt", "chain", "answer")
 
@@ -103,9 +103,7 @@ class Union:
         Args:
             level: a task's own difficulties as those of the whole.
         """
-        rows = [own for _, own in self.rows(which)]
-        parts = [self._there(part, make(part, own), level) for part, own in self.rows(which)]
-        return joined(parts).select(np.argsort(np.concatenate(rows)))
+        return rejoined([self._there(part, make(part, own), level) for part, own in self.rows(which)], which)
 
     def _there(self, part: Part, own: Examples, level: Callable[[Task, IntArray], IntArray]) -> Examples:
         count = len(own)

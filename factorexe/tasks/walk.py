@@ -14,6 +14,20 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from factorexe.tasks.base import Examples, IntArray, Task, Widths
+from factorexe.tasks.ranges import refuse_disorder
+
+TINY = {
+    "task.length": 10,
+    "task.hops": 3,
+    "model.places": False,
+    "model.positions": "learned",
+    "data.batch_size": 32,
+    "data.eval_size": 50,
+    "optim.optimizer.lr": 3e-3,
+    "optim.warmup": 20,
+    "trainer.max_steps": 200,
+    "trainer.val_check_interval": 50,
+}
 
 
 class Walk(Task):
@@ -39,10 +53,7 @@ class Walk(Task):
                     f"{name} ({hops}) must not exceed {self._most_hops}, the longest walk in a table of length"
                     f" {self.length}"
                 )
-        if self.min_hops > self.hops:
-            raise ValueError(f"min_hops ({self.min_hops}) must not exceed hops ({self.hops})")
-        if self.ood_hops is not None and self.ood_hops <= self.hops:
-            raise ValueError(f"ood_hops ({self.ood_hops}) must exceed hops ({self.hops}): ood is harder than training")
+        refuse_disorder(self, "hops")
         return self
 
     @property
