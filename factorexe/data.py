@@ -134,6 +134,8 @@ class TaskDataModule(lightning.LightningDataModule):
 
     def qualities(self, batch: Batch, generated: Generated) -> dict[str, Tensor]:
         """What else the task says of each generated answer, by name (B,); NaN where it cannot be said."""
+        if type(self.task).qualities is Task.qualities:
+            return {}  # most tasks say nothing more, and reading the answers again takes time
         found = self.task.qualities(*self._answered(batch, generated))
         return {name: torch.from_numpy(numbers) for name, numbers in found.items()}
 

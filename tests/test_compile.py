@@ -4,10 +4,11 @@ import shutil
 
 import pytest
 import torch
+from stops import StopAfter
 from torch._dynamo.utils import counters
 
 import factorexe
-from factorexe.callbacks.checkpoints import Stop, Stopped
+from factorexe.callbacks.checkpoints import Stopped
 from factorexe.config import ConfigError, resolve
 from factorexe.models.base import Model
 from factorexe.models.transformer import Transformer
@@ -27,16 +28,6 @@ OPTIONS = {
     "trainer.enable_progress_bar": False,
 }
 needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="compiling on a CPU takes g++")
-
-
-class StopAfter(Stop):
-    def __init__(self, batches):
-        self.batches, self.asked = batches, 0
-
-    @property
-    def requested(self):
-        self.asked += 1
-        return self.asked > self.batches
 
 
 @pytest.mark.slow

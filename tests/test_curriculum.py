@@ -9,10 +9,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from stops import StopAfter
 from toys import Tally
 
 import factorexe
-from factorexe.callbacks.checkpoints import Stop, Stopped
+from factorexe.callbacks.checkpoints import Stopped
 from factorexe.config import ConfigError, DataConfig, as_yaml, resolve, run_id
 from factorexe.curriculum import AdaptiveConfig, LinearConfig, Stage, UniformConfig
 from factorexe.data import TaskDataModule, datamodule
@@ -302,18 +303,6 @@ def test_a_file_keeps_it(tmp_path):
 def test_steps_count_batches_added_up():
     built = build(resolved(**{"data.curriculum": "linear", "trainer.accumulate_grad_batches": 3}).config)
     assert built.data.batches_per_step == 3
-
-
-class StopAfter(Stop):
-    """Is asked once per batch, two batches to a step."""
-
-    def __init__(self, batches):
-        self.batches, self.asked = batches, 0
-
-    @property
-    def requested(self):
-        self.asked += 1
-        return self.asked > self.batches
 
 
 def fit(runs, curriculum, stop=None, **changes):

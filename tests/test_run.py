@@ -9,6 +9,7 @@ import threading
 
 import pytest
 import torch
+from stops import StopAfter
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import factorexe
@@ -38,18 +39,6 @@ def config(**changes):
 
 def fit(runs, *, stop=None, say=None, force=False, **changes):
     return factorexe.fit(config(**changes), preset="tiny", runs=runs, stop=stop, say=say, force=force)
-
-
-class StopAfter(Stop):
-    """Is asked once per batch, two batches to a step; requests after so many batches."""
-
-    def __init__(self, batches):
-        self.batches, self.asked = batches, 0
-
-    @property
-    def requested(self):
-        self.asked += 1
-        return self.asked > self.batches
 
 
 class PowerCut(StopAfter):

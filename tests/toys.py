@@ -1,4 +1,4 @@
-"""Tasks small enough to count by hand."""
+"""Tasks small enough to count by hand, and numbers as people write them."""
 
 from typing import ClassVar
 
@@ -6,6 +6,7 @@ import numpy as np
 from pydantic import Field
 
 from factorexe.tasks.base import Examples, Task, Widths
+from factorexe.tasks.digits import GLYPHS
 
 
 class Successor(Task):
@@ -64,3 +65,12 @@ class Tally(Task):
         answer = np.where(np.arange(widest + 1) < ones, 2, np.where(np.arange(widest + 1) == ones, 3, 0))
         steps = np.where(np.arange(widest) < ones, 2, 0) if chain else np.zeros((len(difficulty), 0), dtype=np.int64)
         return Examples(prompt, steps, np.broadcast_to(np.arange(steps.shape[1]), steps.shape), answer, difficulty)
+
+
+def in_base(number, base):
+    """Python's integer, written as people do."""
+    text = ""
+    while number or not text:
+        number, digit = divmod(number, base)
+        text = GLYPHS[digit] + text
+    return text

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from toys import in_base
 
-from factorexe.tasks.digits import GLYPHS
 from factorexe.tasks.factorial import Factorial
 from factorexe.tasks.multiplication import Multiplication
 
@@ -22,15 +22,6 @@ def solved(task, *numbers):
         tuple(task.text(tokens[row]) for tokens in (found.prompt, found.chain, found.answer))
         for row in range(len(found))
     ]
-
-
-def in_base(number, base):
-    """Python's integer, written as people do."""
-    text = ""
-    while number or not text:
-        number, digit = divmod(number, base)
-        text = GLYPHS[digit] + text
-    return text
 
 
 def as_written(number, task):

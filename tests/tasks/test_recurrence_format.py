@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from toys import in_base
 
 from factorexe.splits import Splits
 from factorexe.tasks.base import SPLITS
-from factorexe.tasks.digits import GLYPHS
 from factorexe.tasks.factorial import Factorial
 from factorexe.tasks.fibonacci import Fibonacci
 from factorexe.tasks.triangular import Triangular
@@ -33,14 +33,6 @@ def lines(cls, n):
         return pairs, pairs[-1][0]
     together = math.prod if cls is Factorial else sum
     return [(together(range(n - step, n + 1)),) for step in range(n)], together(range(1, n + 1))
-
-
-def in_base(number, base):
-    text = ""
-    while number or not text:
-        number, digit = divmod(number, base)
-        text = GLYPHS[digit] + text
-    return text
 
 
 # -- zeros in front
