@@ -76,6 +76,22 @@ def nested(paths: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def by_path(tree: Mapping[str, Any], parent: str = "") -> dict[str, Any]:
+    """What ``nested`` makes the same options of again, in JSON or YAML too: what was given by its path stands under it,
+    what was given as a whole block stays one."""
+    found: dict[str, Any] = {}
+    for key, value in tree.items():
+        path = f"{parent}{key}"
+        if not isinstance(value, Merged) or not value:
+            found[path] = value
+            continue
+        listed = None if value.listed is None else [name for name in value.listed if name in value]
+        if listed is not None:
+            found[path] = {name: value[name] for name in listed}
+        found |= by_path({name: block for name, block in value.items() if name not in (listed or ())}, f"{path}.")
+    return found
+
+
 def merged(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     """The newer value wins, block by block; a block that names another plug-in starts afresh."""
     both = Merged(old)

@@ -8,12 +8,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import platform
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from factorexe import __version__
@@ -42,12 +44,8 @@ def create(
         "plugins": {where: list(plugin) for where, plugin in plugins.items()},
         "symbols": list(symbols),
         "contents": dict(contents),
-        "versions": {
-            "factorexe": __version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
-        },
-        "git": _git_revision(),
+        "versions": dict(_versions()),
+        "git": _git_revision(Path.cwd()),
         "machine": {
             "system": platform.platform(),
             "processor": platform.machine(),
@@ -59,11 +57,22 @@ def create(
     write(directory.record, json.dumps(record, indent=2) + "\n")
 
 
-def _git_revision() -> str | None:
-    """The revision of the directory the command was typed in, with ``+`` where files differ from it."""
+@functools.cache
+def _versions() -> Mapping[str, str]:
+    """Of what has been imported, which stays as it is while this process lives."""
+    ours = {"factorexe": __version__, "python": platform.python_version()}
+    return ours | {name: version(name) for name in _LIBRARIES}
+
+
+@functools.cache
+def _git_revision(place: Path) -> str | None:
+    """The revision of the directory the command was typed in, with ``+`` where files differ from it.
+
+    Asked for once in a process: the code that a later run of it uses was loaded for the first.
+    """
     try:
         ask = ["git", "describe", "--always", "--dirty=+", "--abbrev=12", "--exclude=*"]
-        answer = subprocess.run(ask, capture_output=True, text=True, timeout=5)
+        answer = subprocess.run(ask, capture_output=True, text=True, timeout=5, cwd=place)
     except (OSError, subprocess.TimeoutExpired):
         return None
     return answer.stdout.strip() or None if answer.returncode == 0 else None

@@ -19,13 +19,13 @@ import hashlib
 import importlib
 import importlib.util
 import inspect
-import re
 import sys
 import warnings
 from collections.abc import Iterable
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from factorexe.installed import Installed, installed, normalized
 
 OWN = "factorexe"  # the distribution whose bare names win
 API_VERSION = 1
@@ -58,14 +58,13 @@ class Registry:
     def __init__(self, group: str) -> None:
         self.group = group
 
-    def entries(self) -> dict[str, list[EntryPoint]]:
+    def entries(self) -> dict[str, list[Installed]]:
         """Every installed entry point by name, our own first.  Imports nothing."""
-        found: dict[str, list[EntryPoint]] = {}
-        installed = entry_points(group=f"factorexe.{self.group}")
-        for entry in sorted(installed, key=lambda e: (_distribution(e) != OWN, _distribution(e), e.value)):
-            same = found.setdefault(entry.name, [])
-            if all((e.value, _distribution(e)) != (entry.value, _distribution(entry)) for e in same):
-                same.append(entry)
+        found: dict[str, list[Installed]] = {}
+        for one in sorted(installed(f"factorexe.{self.group}"), key=_rank):
+            same = found.setdefault(one.entry.name, [])
+            if _rank(one) not in map(_rank, same):
+                same.append(one)
         return found
 
     def names(self) -> list[str]:
@@ -76,9 +75,9 @@ class Registry:
         """``(spelling, origin)`` of everything installed; what another hides is spelled with its qualifier."""
         rows = []
         for name, entries in sorted(self.entries().items()):
-            for rank, entry in enumerate(entries):
-                alone = len(entries) == 1 or (rank == 0 and _distribution(entry) == OWN)
-                rows.append((name if alone else f"{_distribution(entry)}/{name}", _origin(entry)))
+            for rank, one in enumerate(entries):
+                alone = len(entries) == 1 or (rank == 0 and one.distribution == OWN)
+                rows.append((name if alone else f"{one.distribution}/{name}", _origin(one)))
         return rows
 
     def get(self, name: str) -> Plugin:
@@ -90,20 +89,20 @@ class Registry:
         if ":" in name:
             cls = _loaded(repr(name), lambda: _import(name))
             return Plugin(name, self._checked(repr(name), cls), _digest(cls))
-        entry = self._pick(name)
-        label = f"{entry.name!r} ({entry.value}, from {_origin(entry)})"
-        return Plugin(name, self._checked(label, _loaded(label, entry.load)), _origin(entry))
+        picked = self._pick(name)
+        label = f"{picked.entry.name!r} ({picked.entry.value}, from {_origin(picked)})"
+        return Plugin(name, self._checked(label, _loaded(label, picked.entry.load)), _origin(picked))
 
-    def _pick(self, name: str) -> EntryPoint:
+    def _pick(self, name: str) -> Installed:
         distribution, _, short = name.rpartition("/")
         same = self.entries().get(short, [])
         if distribution:
-            same = [entry for entry in same if _distribution(entry) == _normalized(distribution)]
+            same = [one for one in same if one.distribution == normalized(distribution)]
         if not same:
             raise PluginError(f"nothing in {self.group} is called {name!r}; {suggestion(name, self.names())}")
         if len(same) > 1:
-            spelled = " or ".join(f"{_distribution(entry)}/{entry.name}" for entry in same)
-            if _distribution(same[0]) != OWN:
+            spelled = " or ".join(f"{one.distribution}/{one.entry.name}" for one in same)
+            if same[0].distribution != OWN:
                 raise PluginError(f"{name!r} is claimed by more than one package; say which: {spelled}")
             warnings.warn(f"{name!r} means ours; also installed: {spelled}", stacklevel=4)
         return same[0]
@@ -131,16 +130,13 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
 
 
-def _normalized(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
+def _rank(one: Installed) -> tuple[bool, str, str]:
+    """Our own first."""
+    return one.distribution != OWN, one.distribution, one.entry.value
 
 
-def _distribution(entry: EntryPoint) -> str:
-    return _normalized(entry.dist.name) if entry.dist else "?"
-
-
-def _origin(entry: EntryPoint) -> str:
-    return f"{_distribution(entry)} {entry.dist.version if entry.dist else '?'}"
+def _origin(one: Installed) -> str:
+    return f"{one.distribution} {one.version}"
 
 
 def _loaded(label: str, load: Any) -> object:

@@ -8,14 +8,11 @@ split alike: val chose it.
 from __future__ import annotations
 
 import dataclasses
-import logging
 from typing import Any
 
 import numpy as np
-import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from factorexe.arithmetic import known_multiply_adds
 from factorexe.callbacks.generalization import GeneralizationMonitor
 from factorexe.metrics import events
 from factorexe.tasks.base import Examples, solved_by
@@ -29,6 +26,7 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
     examples = steps * monitor.problems_per_step
     training_time = max(monitor.wall_time - monitor.evaluation_time, 1e-9)
     in_play = last.get("curriculum/difficulty")
+    batch_cost = known_multiply_adds(run.config.model, learner, built.data)
     return {
         "solved": {split: _solved(split, monitor, last, best) for split in _SPLITS},
         "loss": {split: last.get(f"loss/{split}") for split in ("train", *_SPLITS)},
@@ -43,7 +41,7 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
         "examples": examples,
         "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
         "compute_per_problem": {split: last.get(f"compute/{split}") for split in _SPLITS},
-        "train_multiply_adds": multiply_adds(learner, built.data) * steps * run.config.trainer.accumulate_grad_batches,
+        "train_multiply_adds": batch_cost * steps * run.config.trainer.accumulate_grad_batches,
         "examples_per_s": round(examples / training_time, 1),
         "wall_time_s": round(monitor.wall_time, 2),
         "evaluation_time_s": round(monitor.evaluation_time, 2),
@@ -65,22 +63,6 @@ def _solved(split: str, monitor: GeneralizationMonitor, last: Any, best: Any) ->
         return None
     name, found = f"solved/{split}", monitor.latest[split]
     return {"final": last[name], "best": best[name], "n": found["n"], "interval": found["interval"]}
-
-
-def multiply_adds(learner: Any, data: Any) -> int:
-    """Multiply-adds of one micro-batch, forward and backward, as counted by torch."""
-    batch = data.batch("train", 0).to(learner.device)
-    parameters = [p for p in learner.parameters() if p.requires_grad]
-    level = logging.root.manager.disable
-    stance = torch.compiler.set_stance("force_eager")  # what is compiled is not counted
-    logging.disable(logging.WARNING)  # the counter warns of every operation it has no formula for
-    try:
-        with stance, sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
-            loss = learner.objective.loss(learner.model, batch)
-            torch.autograd.grad(loss.total, parameters, allow_unused=True)
-    finally:
-        logging.disable(level)
-    return int(counter.get_total_flops()) // 2
 
 
 def baselines(data: Any) -> dict[str, Any]:

@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import contextlib
 import json
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from factorexe.config import ConfigError, Resolved, named_runs, resolve, run_id
+from factorexe.config import ConfigError, Resolved, named_runs, resolve, run_id, run_place
 from factorexe.preflight import check_data, refuse_missing_compiler, refuse_missing_device, refuse_unwritable
 from factorexe.record import create
 from factorexe.rundir import RunDirectory, RunError, read_checkpoint, read_json, write
@@ -159,7 +158,7 @@ def fit(
     say = say or (lambda line: None)
     contents = _contents(resolved.config)
     identity = run_id(resolved.config, resolved.plugins, contents)
-    path = Path(runs) / _folder(resolved.config.task.name) / _folder(resolved.config.model.name) / identity
+    path = Path(runs) / run_place(resolved.config, identity)
     run = Run(path, resolved)
     built = None
     if force or not run.directory.record.exists():
@@ -174,12 +173,14 @@ def fit(
             say(f"the earlier run was set aside: {aside}")
     with run.directory.locked():
         if not run.directory.record.exists():
-            run.resolved = resolved._replace(config=_with_threads(resolved.config))
+            run.resolved = _with_threads(resolved, resolved.config.trainer.threads or default_threads())
             symbols = built.layout.symbols if built else ()
             create(run.directory, run.config, resolved.plugins, symbols, contents, command)
         elif run.finished:
             say(f"this run is finished: {path} (--force starts it again and keeps the old one)")
             return run
+        else:
+            run.resolved = _with_threads(resolved, _threads_of(run, say))
         _fit(run, built, started, stop, say)
     return run
 
@@ -242,10 +243,6 @@ def load(path: str | Path, *, said: dict[str, str] | None = None) -> Run:
     return Run(Path(path), resolved)
 
 
-def _folder(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "unnamed"
-
-
 def _extend(run: Run, steps: int) -> None:
     if steps < run.max_steps:
         raise RunError(
@@ -278,10 +275,18 @@ def _fresh(config: Any, say: Say) -> Built:
     return built
 
 
-def _with_threads(config: Any) -> Any:
+def _with_threads(resolved: Resolved, count: int) -> Resolved:
     """The number of threads settled, so that it stays with the run."""
-    trainer = config.trainer.model_copy(update={"threads": config.trainer.threads or default_threads()})
-    return config.model_copy(update={"trainer": trainer})
+    trainer = resolved.config.trainer.model_copy(update={"threads": count})
+    return resolved._replace(config=resolved.config.model_copy(update={"trainer": trainer}))
+
+
+def _threads_of(run: Run, say: Say) -> int:
+    """The number of threads that a run was begun with: sums over another number round differently."""
+    count, asked = int(run.record["machine"]["threads"]), run.config.trainer.threads
+    if asked not in (None, count):
+        say(f"this run goes on with {count} threads, as it was begun (asked for: {asked})")
+    return count
 
 
 def _contents(config: Any) -> dict[str, str]:

@@ -28,6 +28,10 @@ class RunError(RuntimeError):
     """A run directory that cannot be used as asked; the message says what to do."""
 
 
+class RunInUse(RunError):
+    """A run that another process holds."""
+
+
 class RunDirectory:
     """Paths of one run, its lock and its checkpoints."""
 
@@ -36,6 +40,7 @@ class RunDirectory:
         self.config = self.path / "config.yaml"
         self.record = self.path / "run.json"
         self.metrics = self.path / "metrics.csv"
+        self.curve = self.path / "curve.csv"
         self.result = self.path / "result.json"
         self.checkpoints = self.path / "checkpoints"
 
@@ -44,14 +49,15 @@ class RunDirectory:
         """Hold the run; the operating system lets go when the process ends, however it ends.
 
         Raises:
-            RunError: the directory cannot be written, or another process holds it.
+            RunInUse: another process holds it.
+            RunError: the directory cannot be written.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / ".lock", timeout=0)
             lock.acquire()
         except Timeout:
-            raise RunError(f"{self.path} is in use by another process; wait for it or stop it") from None
+            raise RunInUse(f"{self.path} is in use by another process; wait for it or stop it") from None
         except OSError as error:
             raise RunError(
                 f"{self.path} cannot be written: {error.strerror}; choose another place with --runs"

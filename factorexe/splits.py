@@ -20,10 +20,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 
 import numpy as np
 
+from factorexe.kept import Kept
 from factorexe.streams import BLOCK, Rounds, Stream, apportioned
 from factorexe.tasks.base import (
     SHARES,
@@ -41,6 +42,7 @@ from factorexe.tasks.base import (
 )
 
 _PATIENCE = 40  # draws per problem found before a split counts as exhausted
+_KEPT = Kept(most=2**26)  # 64 MiB: a thousand problems of five difficulties take up to 12 MB a split
 _POOL = 256  # problems per difficulty whose answers are planted as wrong ones
 
 # Each use of randomness has a number of its own, so that no two share a stream.
@@ -165,12 +167,29 @@ class Splits:
         """
         if split not in self._kept:
             if split in ("seen", "canary"):
-                levels = [level for level, weight in self.weights.items() if weight]
-                parts = [self._from_train(level, canary=split == "canary") for level in levels]
+                self._kept[split] = self._seen(split)
             else:
                 parts = [self._fixed(split, level, self.eval_size) for level in self.task.difficulties(split)]
-            self._kept[split] = joined(parts) if parts else nothing(self.task)
+                self._kept[split] = joined(parts) if parts else nothing(self.task)
         return self._kept[split]
+
+    def _seen(self, split: str) -> Examples:
+        """The first train problems of every difficulty, clean ones or canaries."""
+
+        def find() -> Examples:
+            levels = [level for level, weight in self.weights.items() if weight]
+            return joined([self._from_train(level, canary=split == "canary") for level in levels])
+
+        if self.entry is not None:  # what comes into play when is not known here
+            return find()
+        order = None if self._is_finite else self.seed
+        trained = (order, self.train_size, self.corrupt, tuple(self.weights.items()))
+        return _KEPT.examples((*self._known, *trained, split, self.eval_size), find)
+
+    @property
+    def _known(self) -> tuple[Hashable, ...]:
+        """What decides which problem is in which split."""
+        return self.task, self.home, self.train_fraction, self.split_seed, self.chain
 
     def is_canary(self, examples: Examples) -> BoolArray:
         """Which train problems (N,) have a wrong answer planted."""
@@ -236,7 +255,10 @@ class Splits:
         hardest = self.entry(level) if self.entry else None
         seed = [self.seed, _STREAM] if hardest is None else [self.seed, _IN_PLAY, hardest]
         for number in itertools.count():
-            block = self._drawn(np.random.default_rng([*seed, number]), BLOCK, hardest=hardest, plant=False)
+            if hardest is None and not self.corrupt:  # the very blocks that training begins with
+                block = self.stream.block(number)
+            else:
+                block = self._drawn(np.random.default_rng([*seed, number]), BLOCK, hardest=hardest, plant=False)
             yield block.select(block.difficulty == level)
 
     def _drawn(
@@ -256,6 +278,9 @@ class Splits:
 
     def _fixed(self, split: str, level: int, count: int) -> Examples:
         """The first ``count`` distinct problems of a split at one difficulty; they depend on no other seed."""
+        return _KEPT.examples((*self._known, split, level, count), lambda: self._first(split, level, count))
+
+    def _first(self, split: str, level: int, count: int) -> Examples:
         if self.home is None and self._listed is not None and level in self.task.difficulties("train"):
             own = (self._listed.difficulty == level) & self._inside(self._listed, split)
             return self._listed.select(np.flatnonzero(own)[:count])
@@ -311,9 +336,13 @@ class Splits:
         table = task.table()
         if table is None:
             return None
-        shuffled = np.random.default_rng([self.split_seed, _TABLE]).permutation(len(table))
-        table = _distinct(task, table.select(shuffled))
-        return table.select(np.argsort(uniform(task.key(table), self.split_seed), kind="stable"))
+        return _KEPT.examples((task, self.split_seed, "table"), lambda: _shuffled(task, table, self.split_seed))
+
+
+def _shuffled(task: Task, table: Examples, split_seed: int) -> Examples:
+    shuffled = np.random.default_rng([split_seed, _TABLE]).permutation(len(table))
+    table = _distinct(task, table.select(shuffled))
+    return table.select(np.argsort(uniform(task.key(table), split_seed), kind="stable"))
 
 
 def nothing(task: Task) -> Examples:

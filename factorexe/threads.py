@@ -13,15 +13,17 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-import torch
-
 MOST = 4
 
 
 def default_threads() -> int:
     """The processors this process may use, at most ``MOST``."""
-    mine = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(mine, MOST, _said() or mine)
+    return min(processors(), MOST, _said() or MOST)
+
+
+def processors() -> int:
+    """The processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _said() -> int | None:
@@ -33,6 +35,8 @@ def _said() -> int | None:
 @contextlib.contextmanager
 def threads(count: int | None) -> Iterator[None]:
     """torch's threads within this block; None leaves them."""
+    import torch
+
     before = torch.get_num_threads()
     torch.set_num_threads(count or before)
     try:

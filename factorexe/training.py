@@ -23,8 +23,9 @@ from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 
 from factorexe.callbacks.checkpoints import Checkpoints, Stop
-from factorexe.callbacks.curves import EventLogger, TrainingCurve
+from factorexe.callbacks.curves import TrainingCurve
 from factorexe.callbacks.generalization import GeneralizationMonitor
+from factorexe.callbacks.loggers import logger_for
 from factorexe.callbacks.progress import Progress
 from factorexe.callbacks.samples import Samples
 from factorexe.learner import Learner
@@ -56,7 +57,7 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
         callbacks: list[lightning.Callback] = [curve, monitor, samples, checkpoints]
         if config.trainer.enable_progress_bar:
             callbacks.insert(3, Progress(curve))
-        logger = EventLogger(run.path, purge_step=reached + 1 if checkpoint else 0)
+        logger = logger_for(config.trainer.logger, run.directory, reached if checkpoint else None)
         trainer = trainer_for(
             config.trainer,
             max_steps=run.max_steps,
@@ -68,7 +69,7 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
             check_val_every_n_epoch=None,
             log_every_n_steps=config.trainer.log_every_n_steps,
             callbacks=callbacks,
-            logger=logger,
+            logger=logger or False,  # None would leave the choice to Lightning
             default_root_dir=run.path,
         )
         with _interruptible():

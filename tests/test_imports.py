@@ -17,7 +17,8 @@ HOUSE = Path(factorexe.__file__).parent
 # the package itself.
 MAY_IMPORT = {
     # describing a run: no torch anywhere
-    "registry": set(),
+    "installed": set(),
+    "registry": {"installed"},
     "blocks": set(),
     "choice": {"blocks", "registry"},
     "config": {"blocks", "choice", "registry"},
@@ -26,7 +27,8 @@ MAY_IMPORT = {
     # problems: no torch anywhere
     "tasks": {"choice"},
     "streams": {"tasks"},
-    "splits": {"streams", "tasks"},
+    "kept": {"tasks"},
+    "splits": {"kept", "streams", "tasks"},
     "show": {"registry", "splits", "tasks"},
     "curriculum": {"choice"},
     # networks
@@ -42,7 +44,8 @@ MAY_IMPORT = {
     "rundir": set(),
     "metrics": set(),
     "callbacks": {"data", "generation", "layout", "metrics", "rundir", "scores"},
-    "result": {"callbacks", "metrics", "tasks"},
+    "arithmetic": {"objectives"},
+    "result": {"arithmetic", "callbacks", "metrics", "tasks"},
     "training": {"callbacks", "learner", "result", "rundir", "threads"},
     "run": {
         *("config", "data", "layout", "preflight", "record", "rundir", "splits", "threads", "training", "weights"),
@@ -55,10 +58,14 @@ MAY_IMPORT = {
     "tables": set(),
     "labels": set(),
     "history": {"metrics", "rundir"},
-    "plots": {"history", "labels", "metrics"},
+    "plots": {"history", "labels", "metrics", "sweeps"},
     "evaluation": {
         *("callbacks", "config", "data", "layout", "learner", "run", "rundir", "scores", "tasks", "threads"),
         *("training", "weights"),
+    },
+    "sweeps": {
+        *("blocks", "callbacks", "config", "labels", "learner", "metrics", "preflight", "recipe", "registry"),
+        *("arithmetic", "run", "rundir", "threads", "training", "weights"),
     },
     "testing": {"config", "generation", "layout", "models", "objectives", "registry", "splits", "tasks"},
     "cli": {
@@ -76,6 +83,7 @@ MAY_IMPORT = {
         "run",
         "rundir",
         "show",
+        "sweeps",
         "tables",
         "testing",
         "threads",

@@ -52,7 +52,7 @@ def test_every_part_of_the_house_is_in_the_tree(path):
     assert re.search(rf"^  {re.escape(path.name)}/?\s", TREE, re.MULTILINE), path.name
 
 
-@pytest.mark.parametrize("folder", ["tasks", "models", "objectives", "optim", "callbacks"])
+@pytest.mark.parametrize("folder", ["tasks", "models", "objectives", "optim", "callbacks", "config", "sweeps", "plots"])
 def test_every_file_of_a_folder_is_named_in_the_tree(folder):
     for path in (ROOT / "factorexe" / folder).glob("[a-z]*.py"):
         assert path.name in TREE

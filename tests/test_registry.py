@@ -136,3 +136,27 @@ def test_our_own_names_are_kebab_case_and_load(group):
     for name in Registry(group).names():
         assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", name)
         assert Registry(group).get(name).cls.__doc__
+
+
+def test_what_is_installed_after_the_first_look_is_found(install):
+    assert "plus" not in Registry("tasks").names()
+    install("their-package", tasks("plus = their_plus:Plus"), their_plus=TASK)
+    assert "plus" in Registry("tasks").names()
+    assert Registry("tasks").get("plus").origin == "their-package 1.0"
+
+
+def test_entry_points_that_are_written_anew_are_read_anew(install, tmp_path):
+    install("their-package", tasks("plus = their_plus:Plus"), their_plus=TASK)
+    assert "plus" in Registry("tasks").names()
+    written = tmp_path / "site" / "their_package-1.0.dist-info" / "entry_points.txt"
+    written.write_text("[factorexe.tasks]\nplus_also = their_plus:Plus\n")
+    assert "plus_also" in Registry("tasks").names()
+    assert "plus" not in Registry("tasks").names()
+    written.unlink()
+    assert "plus_also" not in Registry("tasks").names()
+
+
+def test_entry_points_are_read_once_while_nothing_changes(monkeypatch):
+    Registry("tasks").names()
+    monkeypatch.setattr("factorexe.installed.entry_points", lambda **group: pytest.fail("read again"))
+    assert "addition" in Registry("tasks").names()

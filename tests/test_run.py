@@ -295,6 +295,30 @@ def test_a_run_stopped_before_its_first_step_begins_afterwards(finished, tmp_pat
     assert_same_run(fit(tmp_path), finished)
 
 
+class Threads(StopAfter):
+    """Notes how many threads there are, batch by batch."""
+
+    def __init__(self, batches):
+        super().__init__(batches)
+        self.noted = set()
+
+    @property
+    def requested(self):
+        self.noted.add(torch.get_num_threads())
+        return StopAfter.requested.fget(self)
+
+
+@pytest.mark.parametrize("asked", [{}, {"trainer.threads": 1}], ids=["none named", "another number named"])
+def test_a_retyped_command_goes_on_with_the_threads_that_the_run_was_begun_with(tmp_path, asked):
+    begun, again, said = Threads(2), Threads(2), []
+    with pytest.raises(Stopped):
+        fit(tmp_path, stop=begun, **{"trainer.threads": 2})
+    with pytest.raises(Stopped):
+        fit(tmp_path, stop=again, say=said.append, **asked)
+    assert (begun.noted, again.noted) == ({2}, {2})
+    assert any("2 threads" in line for line in said) == bool(asked)
+
+
 def test_resume_takes_the_directory(finished, copied):
     assert_same_run(resume(copied), finished)
 

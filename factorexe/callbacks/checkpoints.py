@@ -16,16 +16,20 @@ from factorexe.rundir import RunDirectory
 
 
 class Stop:
-    """Asks a run to stop; the command line sets ``requested`` from a signal."""
+    """Asks a run to stop; the command line sets ``requested`` from a signal.
+
+    A run that is ``abandoned`` belongs to another process by now: it stops without writing anything more.
+    """
 
     requested: bool = False
+    abandoned: bool = False
 
     def arm(self) -> None:
         """Called once training is under way, after Lightning has installed its own signal handlers."""
 
 
 class Stopped(Exception):
-    """The run was asked to stop and has saved itself."""
+    """The run was asked to stop and has saved itself, unless it is abandoned."""
 
     def __init__(self, step: int) -> None:
         super().__init__(f"stopped at step {step}")
@@ -54,8 +58,13 @@ class Checkpoints(Instrument):
             if trainer.global_step and self._saved != trainer.global_step:
                 # the batch at hand is counted as begun but never runs; a restart corrects all counts but this one
                 trainer.fit_loop.epoch_loop.batch_progress.total.ready -= 1
+                self._refuse_if_abandoned(trainer)
                 self.save(trainer, best=False)
             raise Stopped(trainer.global_step)
+
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
+        """Comes before any instrument writes down what was scored."""
+        self._refuse_if_abandoned(trainer)
 
     def on_validation_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
         """Saves the state that was just scored."""
@@ -65,3 +74,7 @@ class Checkpoints(Instrument):
         """Write a checkpoint of this very moment."""
         self.directory.save_checkpoint(trainer.save_checkpoint, best=best)
         self._saved = trainer.global_step
+
+    def _refuse_if_abandoned(self, trainer: lightning.Trainer) -> None:
+        if self.stop.abandoned:
+            raise Stopped(trainer.global_step)

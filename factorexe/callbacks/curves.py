@@ -1,8 +1,7 @@
-"""The training curve, and what TensorBoard needs once per run.
+"""The training curve.
 
 Training numbers are logged on a cadence, not every step: ``loss/train`` is the mean over the steps since the
-last point.  At the start one custom-scalars layout puts the splits on the same chart, and the run's options go
-to the HParams tab, in the same event file and without made-up points.
+last point.
 """
 
 from __future__ import annotations
@@ -13,33 +12,9 @@ from typing import Any
 
 import lightning.pytorch as lightning
 import torch
-from lightning.pytorch.loggers import TensorBoardLogger
-from torch.utils.tensorboard import summary
 
 from factorexe.callbacks.base import Instrument
-
-_SPLITS = "(train|seen|val|ood)"
-LAYOUT = {
-    "generalization": {
-        "solved": ["Multiline", [f"solved/{_SPLITS}"]],
-        "loss": ["Multiline", [f"loss/{_SPLITS}"]],
-        "token accuracy": ["Multiline", [f"token_accuracy/{_SPLITS}"]],
-        "gap in solved": ["Multiline", ["gap/solved"]],
-        "gap in loss": ["Multiline", ["gap/loss"]],
-    }
-}
-_RESULTS = ("solved/seen", "solved/val", "solved/ood", "loss/val")
-
-
-class EventLogger(TensorBoardLogger):
-    """TensorBoard events straight in the run's directory, and no other file."""
-
-    def __init__(self, directory: Any, purge_step: int) -> None:
-        super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=purge_step)
-
-    def save(self) -> None:
-        """Events are flushed as they come; options stand in config.yaml."""
-        self.experiment.flush()
+from factorexe.callbacks.loggers import EventLogger
 
 
 class TrainingCurve(Instrument):
@@ -71,15 +46,10 @@ class TrainingCurve(Instrument):
         self._count, self.latest = state_dict["count"], state_dict["latest"]
 
     def on_train_start(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Layout and options, at the very start of a run."""
+        """Starts the clock; at the very start of a run its options are shown."""
         self._mark = (time.perf_counter(), trainer.global_step)
-        if not isinstance(trainer.logger, EventLogger) or trainer.global_step:
-            return
-        writer = trainer.logger.experiment
-        writer.add_custom_scalars(LAYOUT)
-        experiment, start, _ = summary.hparams(dict(self.options), dict.fromkeys(_RESULTS, 0.0))  # type: ignore[no-untyped-call]
-        writer.file_writer.add_summary(experiment)
-        writer.file_writer.add_summary(start)
+        if isinstance(trainer.logger, EventLogger) and not trainer.global_step:
+            trainer.logger.begin(self.options)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -119,7 +89,6 @@ class TrainingCurve(Instrument):
         self._mark = (time.perf_counter(), trainer.global_step)
 
     def on_train_end(self, trainer: lightning.Trainer, pl_module: Any) -> None:
-        """Tells the HParams tab that the run is complete."""
+        """The run is complete."""
         if isinstance(trainer.logger, EventLogger):
-            end = summary.hparams({}, {})[2]  # type: ignore[no-untyped-call]
-            trainer.logger.experiment.file_writer.add_summary(end)
+            trainer.logger.complete()

@@ -1,6 +1,6 @@
 """Memorization against generalization: seen, val and ood scored by the same pass, at step cadence.
 
-After every evaluation one row of numbers goes to TensorBoard and to metrics.csv: solved rate and loss per
+After every evaluation one row of numbers goes to metrics.csv and to the training curve: solved rate and loss per
 split, their gaps (seen minus val in solved, val minus seen in loss) and the solved rate by difficulty::
 
     {"step": 500, "solved/seen": 0.995, "solved/val": 0.977, "gap/solved": 0.018, ...}

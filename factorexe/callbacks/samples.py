@@ -14,6 +14,7 @@ import lightning.pytorch as lightning
 import numpy as np
 
 from factorexe.callbacks.base import Instrument
+from factorexe.callbacks.loggers import EventLogger
 from factorexe.layout import Batch, SequenceLayout
 
 
@@ -90,8 +91,8 @@ class Samples(Instrument):
         self.latest = [
             sample for split in self._wrong for sample in (self._wrong[split] + self._right[split])[: self.count]
         ]
-        if trainer.logger is not None:
-            trainer.logger.experiment.add_text("samples", self.markdown(), trainer.global_step)  # type: ignore[attr-defined]
+        if isinstance(trainer.logger, EventLogger):
+            trainer.logger.experiment.add_text("samples", self.markdown(), trainer.global_step)
 
     def markdown(self) -> str:
         """The latest samples as a table."""

@@ -5,6 +5,7 @@
     factorexe validate|test RUN                score a run's weights; `test` alone reads test and ood_test
     factorexe predict RUN --prompt "123*456"   answer problems that are typed
     factorexe plot RUN...                      curves of one run, or of several
+    factorexe sweep plan|run FILE              many runs from one file; worker|status|results|plot DIR
     factorexe tasks list|show NAME|check NAME
     factorexe models list|show NAME
     factorexe recipes list|show NAME|copy NAME
@@ -23,10 +24,10 @@ import sys
 from collections.abc import Sequence
 
 from factorexe import __version__
-from factorexe.cli import doctor, fit, listing, plot, predict, recipes, score
+from factorexe.cli import doctor, fit, listing, plot, predict, recipes, score, sweep
 from factorexe.cli.command import DONE, FAILED, INTERRUPTED, BadInput, Parser, refuse
 
-VERBS = (fit, score, predict, plot, listing, recipes, doctor)  # modules whose ``add`` adds verbs, as in the help
+VERBS = (fit, score, predict, plot, sweep, listing, recipes, doctor)  # modules whose ``add`` adds verbs, as in the help
 EPILOG = """\
 factorexe fit --help explains training; factorexe fit --task NAME --help lists every option of a run.
 For completion with TAB, tell the shell: eval "$(register-python-argcomplete factorexe)"
@@ -60,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _typed(words: Sequence[str]) -> str:
     """The verb that was typed, with the verb below it if there is one."""
-    verb = words[: 2 if words[:1] in (["tasks"], ["models"], ["recipes"]) else 1]
+    verb = words[: 2 if words[:1] in (["sweep"], ["tasks"], ["models"], ["recipes"]) else 1]
     return "factorexe" if not verb or verb[0].startswith("-") else " ".join(["factorexe", *verb])
 
 

@@ -141,8 +141,15 @@ def _trained(train: Callable[[Any], Any], as_json: bool, command: Sequence[str])
 
     print(tables(result))
     print("\n" + predictions(result))
-    print(f"\nrun      {run.path}\ncurves   tensorboard --logdir {run.path}")
+    print(f"\nrun      {run.path}\ncurves   {_curves(run)}")
     return DONE
+
+
+def _curves(run: Any) -> str:
+    """Where a run's curves are."""
+    if run.config.trainer.logger == "tensorboard":
+        return f"tensorboard --logdir {run.path}"
+    return str(run.directory.curve if run.config.trainer.logger == "csv" else run.directory.metrics)
 
 
 def _signal_stop() -> Any:

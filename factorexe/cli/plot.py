@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from factorexe.cli.command import DONE, BadInput, refusing
-
-SUFFIXES = (".png", ".svg")
+from factorexe.cli.command import DONE, refusing
+from factorexe.cli.output import FIGURES, save, target_of
 
 
 def add(verbs: Any) -> None:
@@ -29,27 +28,12 @@ def add(verbs: Any) -> None:
 def _plot(given: argparse.Namespace, rest: Sequence[str]) -> int:
     from factorexe.history import read_all
 
-    target = _target(given.output) if given.output else None
+    target = target_of(given.output, FIGURES) if given.output else None
     with refusing():
         runs = read_all(given.runs)
     if target is None:
         target = runs[0].path / "plot.png" if len(runs) == 1 else Path("plot.png")
     from factorexe.plots import draw, picture
 
-    content = picture(draw(runs), target.suffix.lower())
-    try:
-        target.write_bytes(content)
-    except OSError as error:
-        raise BadInput(f"{target} cannot be written: {error.strerror}; name another file with --output") from None
-    print(target)
+    save(target, picture(draw(runs), target.suffix.lower()))
     return DONE
-
-
-def _target(output: str) -> Path:
-    """The file to write, refused before anything is read or drawn."""
-    target = Path(output)
-    if target.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"--output: expected a file that ends in .png or .svg (got {output!r})")
-    if not target.parent.is_dir():
-        raise BadInput(f"--output: there is no directory {target.parent}; make it or name another")
-    return target

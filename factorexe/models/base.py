@@ -134,10 +134,13 @@ class Model(nn.Module):
     Class attributes:
         symbol_rows: parameters with one row for each token; another run's rows are taken over symbol by symbol.
         numbered_rows: parameters with one row for each number, such as a position; rows in common are taken over.
+        same_arithmetic: whether batches of one shape take the same multiply-adds whatever they and the weights hold,
+            as where no token halts early.  Not inherited: a class says it of itself.
     """
 
     symbol_rows: ClassVar[tuple[str, ...]] = ()
     numbered_rows: ClassVar[tuple[str, ...]] = ()
+    same_arithmetic: ClassVar[bool] = False
     number_head: nn.Module | None
 
     def __init__(self) -> None:

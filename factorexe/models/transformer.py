@@ -35,6 +35,8 @@ class TransformerConfig(DecoderConfig):
 class Transformer(Decoder):
     """Token embedding, blocks, norm, readout."""
 
+    same_arithmetic: ClassVar[bool] = True
+
     def __init__(self, config: TransformerConfig, vocabulary: int, max_length: int) -> None:
         super().__init__(config, vocabulary, max_length)
         blocks = [config.block() for _ in range(config.layers)]

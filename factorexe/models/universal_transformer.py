@@ -68,6 +68,7 @@ class UniversalTransformer(Decoder):
 
     config: UniversalTransformerConfig
     numbered_rows: ClassVar[tuple[str, ...]] = (*Decoder.numbered_rows, "step.weight")
+    same_arithmetic: ClassVar[bool] = True
 
     def __init__(self, config: UniversalTransformerConfig, vocabulary: int, max_length: int) -> None:
         super().__init__(config, vocabulary, max_length)
