@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from factorexe.blocks import merged, nested
 from factorexe.config import ConfigError, Resolved, run_id, run_place
+from factorexe.registry import Registry
 from factorexe.rundir import RunError
 from factorexe.sweeps.bindings import Bindings
 from factorexe.sweeps.budgets import largest
@@ -70,6 +71,9 @@ def plan_sweep(
         RunError: the directory cannot be written.
     """
     sweep = _with_logger(read(file), logger)
+    if "task" not in sweep.base and "task" not in sweep.axes:
+        known = ", ".join(Registry("tasks").names())
+        raise ConfigError(f"{file}: no run has a task; say base: {{task: NAME}} with one of: {known}")
     name = name_of(sweep.path)
     planner = _Planner(sweep, Path(runs or RUNS), priced, before_new)
     for combination in watch(sweep.combinations):

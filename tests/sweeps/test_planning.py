@@ -52,6 +52,37 @@ def test_the_plan_is_read_back_as_it_was_written(planned, tmp_path):
     assert (tmp_path / "sweeps/widths/sweep.yaml").read_text() == (tmp_path / "widths.yaml").read_text()
 
 
+def test_a_grid_that_has_grown_holds_the_runs_it_held(planned):
+    small = planned({"preset": "tiny", "base": TINY, "grid": {"model.width": [16]}, "seeds": 2}).plan
+    large = planned({"preset": "tiny", "base": TINY, "grid": {"model.width": [8, 16]}, "seeds": 3}).plan
+    assert {run.path for run in small.planned} < {run.path for run in large.planned}
+
+
+def test_another_version_of_a_plug_in_makes_other_runs(planned, monkeypatch):
+    before = planned({"preset": "tiny", "base": TINY}).plan.planned
+    monkeypatch.setattr("factorexe.registry._origin", lambda entry: "factorexe 99")
+    after = planned({"preset": "tiny", "base": TINY}).plan.planned
+    assert before[0].id != after[0].id
+
+
+def test_a_run_that_exists_is_not_built_again(planned, tmp_path):
+    content = {"preset": "tiny", "base": TINY, "seeds": 2}
+    for run in planned(content).plan.planned:
+        (tmp_path / "runs" / run.path).mkdir(parents=True)
+        (tmp_path / "runs" / run.path / "run.json").write_text("{}")
+    new = []
+    plan_sweep(tmp_path / "widths.yaml", priced=False, before_new=lambda: new.append("torch"))
+    assert not new
+    (tmp_path / "widths.yaml").write_text(yaml.safe_dump({**content, "seeds": 4}))
+    plan_sweep(tmp_path / "widths.yaml", priced=False, before_new=lambda: new.append("torch"))
+    assert new == ["torch"]
+
+
+def test_a_sweep_without_a_task_says_where_to_name_one(planned):
+    (message,) = refused(planned, {"grid": {"model.width": [16]}})
+    assert "no run has a task; say base: {task: NAME} with one of: addition, " in message
+
+
 def test_a_set_of_plug_ins_of_which_one_has_an_option_stays_whole_in_the_file(planned):
     base = {**TINY, "task": "mixture", "task.tasks.addition.digits": 2}
     sweep = planned({"preset": "tiny", "base": base})

@@ -23,7 +23,11 @@ def add(verbs: Any) -> None:
     verb = verbs.add_parser("plan", help="look at every run of a sweep before anything starts", allow_abbrev=False)
     verb.add_argument("file", metavar="FILE", help="the sweep's file")
     add_places(verb)
-    verb.add_argument("--json", action="store_true", help="print a line for each run instead of tables")
+    verb.add_argument(
+        "--json",
+        action="store_true",
+        help="a line for each run: cost, and what there is of it",
+    )
     verb.set_defaults(act=_plan)
 
 
@@ -51,16 +55,16 @@ def planned(file: str, given: argparse.Namespace, **how: Any) -> Any:
 
 
 def _plan(given: argparse.Namespace, rest: Sequence[str]) -> int:
-    sweep = planned(given.file, given)
-    if given.json:
-        for run, cost in zip(sweep.plan.planned, sweep.costs, strict=True):
-            print(json.dumps(run._asdict() | cost._asdict()))
-        return DONE
     from factorexe.sweeps.claims import Claims
     from factorexe.sweeps.outlook import outlook
     from factorexe.sweeps.standing import live, look
 
+    sweep = planned(given.file, given)
     standing = look(sweep.plan, live(sweep.plan, Claims(sweep.directory.claims)))
+    if given.json:
+        for run, cost in zip(sweep.plan.planned, sweep.costs, strict=True):
+            print(json.dumps(run._asdict() | cost._asdict() | {"state": standing.states[run.id]}))
+        return DONE
     print(outlook(sweep, standing))
     where = sweep.directory.path
     say(f"\nto compute it here, or with one worker more on any machine that sees {where}:")
