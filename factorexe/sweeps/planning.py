@@ -4,16 +4,15 @@
     len(planned.plan.planned), planned.skipped      (120, 8)
     planned.costs[0].parameters                     12480
 
-For each combination of the file: conditions that need no computed option may leave it out; computed options are filled
-in; the other conditions; then it is validated and its kind of run built.  What is wrong anywhere is said at once.
+Each combination of the file is completed, unless a condition leaves it out, then validated, and its kind of run built.
+What is wrong anywhere is said at once.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,11 +21,9 @@ from factorexe.config import ConfigError, Resolved, run_id, run_place
 from factorexe.registry import Registry
 from factorexe.rundir import RunError
 from factorexe.sweeps.bindings import Bindings
-from factorexe.sweeps.budgets import largest
-from factorexe.sweeps.conditions import Condition
+from factorexe.sweeps.completion import Completion
 from factorexe.sweeps.contents import Contents
 from factorexe.sweeps.costs import Cost, Costs
-from factorexe.sweeps.derived import Budget
 from factorexe.sweeps.directory import SweepDirectory
 from factorexe.sweeps.file import SweepFile, read
 from factorexe.sweeps.plan import Plan, Planned, save
@@ -115,19 +112,16 @@ class _Planner:
     def __init__(self, sweep: SweepFile, runs: Path, priced: bool, before_new: Callable[[], None]) -> None:
         self.sweep, self.runs, self.priced, self.before_new = sweep, runs, priced, before_new
         self.bindings, self.kinds, self.contents = Bindings(sweep.base, sweep.preset), Costs(), Contents()
+        self.completion = Completion(sweep, self.bindings, self.kinds)
         self.found: dict[str, tuple[Planned, Cost | None]] = {}
         self._any_new = False
         self.refusals = Refusals(len(sweep.combinations))
         self.skipped = self.repeated = 0
-        computed = set(sweep.derive)
-        self._first = [condition for condition in sweep.skip if not computed & {*condition.names()}]
-        self._last = [condition for condition in sweep.skip if condition not in self._first]
-        self._solved: dict[str, int] = {}
 
     def add(self, combination: Mapping[str, Any]) -> None:
         """One run more, unless it is skipped, refused, or there already."""
         try:
-            values = self._completed(combination)
+            values = self.completion.of(combination)
             if values is None:
                 self.skipped += 1
                 return
@@ -150,55 +144,9 @@ class _Planner:
             self.before_new()
         self.kinds.check(config)
 
-    def _completed(self, combination: Mapping[str, Any]) -> dict[str, Any] | None:
-        """With computed options; None where a condition leaves the run out."""
-        values = dict(combination)
-        options = self.bindings.options(values)
-        if _left_out(self._first, options):
-            return None
-        for path, rule in self.sweep.derive.items():
-            with _at(f"derive: {path}"):
-                known = self._within(rule, path, values) if isinstance(rule, Budget) else _settled(rule.value(options))
-            values[path] = known
-            options = merged(options, nested({path: known}))
-        return None if _left_out(self._last, options) else values
-
-    def _within(self, budget: Budget, path: str, values: Mapping[str, Any]) -> int:
-        """The largest value within the budget; the seed makes no difference to it."""
-        alike = {option: value for option, value in values.items() if option not in (path, "seed")}
-        key = f"{path} {alike}"
-        if key not in self._solved:
-
-            def spent(value: int) -> float:
-                config = self.bindings.resolved({**alike, path: value}).config
-                few = budget.quantity == "parameters"
-                return self.kinds.parameters(config) if few else self.kinds.of(config).multiply_adds
-
-            self._solved[key] = largest(budget, spent)
-        return self._solved[key]
-
     def _planned(self, values: Mapping[str, Any], resolved: Resolved) -> Planned:
         identity = run_id(resolved.config, resolved.plugins, self.contents.of(resolved.config))
         return Planned(identity, run_place(resolved.config, identity), values)
-
-
-def _left_out(conditions: Sequence[Condition], options: Mapping[str, Any]) -> bool:
-    with _at("skip"):
-        return any(condition.holds(options) for condition in conditions)
-
-
-@contextlib.contextmanager
-def _at(place: str) -> Iterator[None]:
-    """Says where in the file a mistake is."""
-    try:
-        yield
-    except ConfigError as error:
-        raise ConfigError(*(f"{place}: {message}" for message in error.messages)) from None
-
-
-def _settled(value: Any) -> Any:
-    """4.0 is 4: a division that comes out even may be a number of layers."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _write(plan: Plan, place: SweepDirectory, file: Path) -> None:
