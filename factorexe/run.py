@@ -17,12 +17,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from factorexe.config import ConfigError, Resolved, named_runs, resolve, run_id, run_place
+from factorexe.config import ConfigError, Resolved, resolve, run_id, run_place
+from factorexe.contents import Contents
 from factorexe.preflight import check_data, refuse_missing_compiler, refuse_missing_device, refuse_unwritable
 from factorexe.record import create
 from factorexe.rundir import RunDirectory, RunError, read_checkpoint, read_json, write
 from factorexe.threads import default_threads
-from factorexe.weights import content_hash, model_weights, take_over
+from factorexe.weights import model_weights, take_over
 
 Say = Callable[[str], None]
 
@@ -156,7 +157,7 @@ def fit(
     started = time.perf_counter()
     resolved = config if isinstance(config, Resolved) else resolve(config, preset=preset)
     say = say or (lambda line: None)
-    contents = _contents(resolved.config)
+    contents = Contents().of(resolved.config)
     identity = run_id(resolved.config, resolved.plugins, contents)
     path = Path(runs) / run_place(resolved.config, identity)
     run = Run(path, resolved)
@@ -287,17 +288,6 @@ def _threads_of(run: Run, say: Say) -> int:
     if asked not in (None, count):
         say(f"this run goes on with {count} threads, as it was begun (asked for: {asked})")
     return count
-
-
-def _contents(config: Any) -> dict[str, str]:
-    """The content hash of every run that an option names."""
-    found = {}
-    for where, path in named_runs(config).items():
-        try:
-            found[where] = content_hash(path)
-        except RunError as error:
-            raise ConfigError(f"{where}: {error}") from None
-    return found
 
 
 def _refuse_lacking(config: Any) -> None:

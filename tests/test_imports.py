@@ -48,12 +48,25 @@ MAY_IMPORT = {
     "result": {"arithmetic", "callbacks", "metrics", "tasks"},
     "training": {"callbacks", "learner", "result", "rundir", "threads"},
     "run": {
-        *("config", "data", "layout", "preflight", "record", "rundir", "splits", "threads", "training", "weights"),
+        *(
+            "config",
+            "contents",
+            "data",
+            "layout",
+            "preflight",
+            "record",
+            "rundir",
+            "splits",
+            "threads",
+            "training",
+            "weights",
+        ),
     },
     # the edges
     "preflight": {"config", "rundir", "splits"},
     "record": {"__init__", "config", "rundir"},
     "weights": {"rundir"},
+    "contents": {"config", "rundir", "weights"},
     "threads": set(),
     "tables": set(),
     "labels": set(),
@@ -65,7 +78,7 @@ MAY_IMPORT = {
     },
     "sweeps": {
         *("blocks", "callbacks", "config", "labels", "learner", "metrics", "preflight", "recipe", "registry"),
-        *("arithmetic", "run", "rundir", "threads", "training", "weights"),
+        *("arithmetic", "contents", "run", "rundir", "threads", "training"),
     },
     "testing": {"config", "generation", "layout", "models", "objectives", "registry", "splits", "tasks"},
     "cli": {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from factorexe.cli.command import DONE, INTERRUPTED, BadInput, refusing, say
 from factorexe.cli.recipes import recipe_file
+from factorexe.cli.signals import SignalStop
 
 FIT_OPTIONS = """\
   --task NAME           family of problems (factorexe tasks list)
@@ -126,7 +126,7 @@ def _trained(train: Callable[[Any], Any], as_json: bool, command: Sequence[str])
     """Train, and print what came of it."""
     from factorexe.callbacks.checkpoints import Stopped
 
-    stop = _signal_stop()
+    stop = SignalStop(_say_stopping)
     try:
         with refusing():
             run = train(stop)
@@ -152,19 +152,5 @@ def _curves(run: Any) -> str:
     return str(run.directory.curve if run.config.trainer.logger == "csv" else run.directory.metrics)
 
 
-def _signal_stop() -> Any:
-    """A request to stop that SIGINT and SIGTERM set; a second one does not wait for the step to end."""
-    from factorexe.callbacks.checkpoints import Stop
-
-    class SignalStop(Stop):
-        def arm(self) -> None:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                signal.signal(number, self._asked)
-
-        def _asked(self, number: int, frame: Any) -> None:
-            if self.requested:
-                raise KeyboardInterrupt
-            self.requested = True
-            print("\nstopping after this step (again to stop at once, without saving)", file=sys.stderr)
-
-    return SignalStop()
+def _say_stopping() -> None:
+    say("\nstopping after this step (again to stop at once, without saving)")

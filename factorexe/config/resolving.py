@@ -81,9 +81,7 @@ def resolve(
         typed, wrong = parse(bound.cls)
         bound = bound._replace(values=merged(bound.values, typed))
         errors = [*errors, *wrong]
-    if errors:
-        _, also_wrong = bound._validated(bound.values)
-        raise ConfigError(*dict.fromkeys([*errors, *also_wrong]))
+    _refuse(bound, errors)
     return bound.resolved()
 
 
@@ -94,10 +92,15 @@ def bind(given: Mapping[str, Any], *, preset: str | None = None) -> Binding:
         ConfigError: a plug-in or the preset cannot be had, or an option is wrong.
     """
     bound, errors = _bound(nested(given), {}, preset, {})
+    _refuse(bound, errors)
+    return bound
+
+
+def _refuse(bound: Binding, errors: Sequence[str]) -> None:
+    """Refuse what has errors, with all else that is wrong with it."""
     if errors:
         _, also_wrong = bound._validated(bound.values)
         raise ConfigError(*dict.fromkeys([*errors, *also_wrong]))
-    return bound
 
 
 def _bound(

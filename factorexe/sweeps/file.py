@@ -69,7 +69,7 @@ def read(path: str | Path) -> SweepFile:
         runs = combinations(factors)
     if mistakes:
         raise ConfigError(*(f"{path}: {mistake}" for mistake in mistakes))
-    return SweepFile(Path(path), _question(Path(path)), preset, base, options_of(factors), runs, skip, derive)
+    return SweepFile(Path(path), question(Path(path)), preset, base, options_of(factors), runs, skip, derive)
 
 
 def _refuse_odd(content: Mapping[str, Any], path: str | Path) -> None:
@@ -80,9 +80,12 @@ def _refuse_odd(content: Mapping[str, Any], path: str | Path) -> None:
         raise ConfigError(f"{path}: expected numbers, words, lists and mappings, and nothing else: {error}") from None
 
 
-def _question(path: Path) -> str:
-    """What the sweep asks: the first line, if it is a comment."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
+def question(path: Path) -> str:
+    """What a sweep asks: the first line of its file, if that is a comment."""
+    try:
+        first = path.read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
     return first.removeprefix("#").strip() if first.startswith("#") else ""
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from factorexe.sweeps import status as statuses
+from factorexe.sweeps import varying
 from factorexe.sweeps.plan import Plan, Planned
 from factorexe.sweeps.worker import Shard, of_shard
 
@@ -82,5 +83,5 @@ class Ledger:
 
 def described(planned: Planned) -> str:
     """A run by its id and what tells it from the others."""
-    values = ", ".join(f"{path}={value}" for path, value in planned.values.items())
+    values = varying.described(planned, tuple(planned.values))
     return f"{planned.id} ({values})" if values else planned.id

@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 from factorexe.blocks import merged, nested
 from factorexe.config import ConfigError, Resolved, run_id, run_place
+from factorexe.contents import Contents
 from factorexe.registry import Registry
 from factorexe.rundir import RunError
 from factorexe.sweeps.bindings import Bindings
 from factorexe.sweeps.completion import Completion
-from factorexe.sweeps.contents import Contents
 from factorexe.sweeps.costs import Cost, Costs
 from factorexe.sweeps.directory import SweepDirectory
 from factorexe.sweeps.file import SweepFile, read

@@ -14,8 +14,8 @@ from typing import Any
 
 from factorexe.blocks import value_at
 from factorexe.config import Resolved, run_id
+from factorexe.contents import Contents
 from factorexe.rundir import RunError
-from factorexe.sweeps.contents import Contents
 from factorexe.sweeps.plan import Plan, Planned
 
 
@@ -55,7 +55,7 @@ def train(plan: Plan, resolved: Resolved, stop: Any) -> None:
 def _options(plan: Plan, planned: Planned, trainer: Any, threads: int | None) -> dict[str, Any]:
     options: dict[str, Any] = {"enable_progress_bar": False, "threads": trainer.threads or threads}
     asked = value_at(plan.base, "trainer.logger") or planned.values.get("trainer.logger")
-    if hasattr(trainer, "logger") and not asked:
+    if not asked:
         options["logger"] = "none"
     return options
 

@@ -239,7 +239,7 @@ def test_a_run_that_always_goes_wrong_is_given_up_and_the_others_finish(tmp_path
     words = ("run", tmp_path / "sweep", "--workers", "2", "--retries", "1", "--time-limit", "8")
     out, err = ended(start(*words, site=tmp_path / "site"), code=1)
     assert out == "3 of 4 runs finished, 1 failed\n"
-    assert f"{plan.planned[1].id} (task.mood={mood}, seed=0): {error}" in err
+    assert f"{plan.planned[1].id} (task.mood {mood}, seed 0): {error}" in err
     bad = said(plan)[1]
     assert (bad.state, bad.attempts, bad.error) == ("failed", 2, error)
     assert ("out of luck" in (bad.traceback or "")) == (mood == "fails")

@@ -54,7 +54,7 @@ def test_failures_are_told_and_make_the_exit_code(tmp_path, settled, capsys):
     assert main(["sweep", "worker", str(tmp_path / "sweep")]) == 1
     out, err = capsys.readouterr()
     assert out == "3 of 4 runs finished, 1 failed\n"
-    assert f"failed: {settled.planned[3].id} (seed=3): ValueError: no such base" in err
+    assert f"failed: {settled.planned[3].id} (seed 3): ValueError: no such base" in err
     assert main(["sweep", "worker", str(tmp_path / "sweep"), "--shard", "0/2"]) == 0
 
 

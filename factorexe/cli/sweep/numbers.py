@@ -28,10 +28,7 @@ def whole(name: str, least: int) -> Any:
 
 def gpus(text: str) -> float:
     """A share of one GPU, or several whole ones."""
-    try:
-        share = float(text)
-    except ValueError:
-        share = 0.0
+    share = _float(text)
     if not (0 < share <= 1 or (share > 1 and share.is_integer())):
         raise argparse.ArgumentTypeError(f"expected a share of a GPU such as 0.25, or a whole number (got {text!r})")
     return share
@@ -39,10 +36,7 @@ def gpus(text: str) -> float:
 
 def seconds(text: str) -> float:
     """A length of time."""
-    try:
-        length = float(text)
-    except ValueError:
-        length = 0.0
+    length = _float(text)
     if not 0 < length < float("inf"):
         raise argparse.ArgumentTypeError(f"expected seconds, more than 0 (got {text!r})")
     return length
@@ -54,3 +48,11 @@ def shard(text: str) -> tuple[int, int]:
     if not (slash and first.isdecimal() and second.isdecimal() and int(first) < int(second)):
         raise argparse.ArgumentTypeError(f"expected I/N with I from 0 to N-1, such as 0/4 (got {text!r})")
     return int(first), int(second)
+
+
+def _float(text: str) -> float:
+    """A number; 0, which none of these may be, if it is none."""
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0

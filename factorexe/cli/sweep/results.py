@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from factorexe.cli.command import DONE, refusing, say
@@ -115,8 +114,9 @@ def _plot(given: argparse.Namespace, rest: Sequence[str]) -> int:
         say(f"{found.y} of {found.no_numbers} runs is no number: lines have gaps there")
     from factorexe.plots import picture
     from factorexe.plots.sweep import draw
+    from factorexe.sweeps.file import question
 
-    figure = draw(found, plan.name, _question(SweepDirectory(given.directory).file))
+    figure = draw(found, plan.name, question(SweepDirectory(given.directory).file))
     save(target, picture(figure, target.suffix.lower()))
     return DONE
 
@@ -147,12 +147,3 @@ def _remark(rows: Any) -> None:
             f"{len(longer)} {'run was' if len(longer) == 1 else 'runs were'} extended beyond the plan, such as"
             f" {first['id']}: {first['steps']} steps instead of {first['extended_from']}; compare with care"
         )
-
-
-def _question(file: Path) -> str:
-    """What the sweep asks: the comment that its file opens with."""
-    try:
-        first = file.read_text(encoding="utf-8").partition("\n")[0]
-    except (OSError, UnicodeDecodeError):
-        return ""
-    return first.removeprefix("#").strip() if first.startswith("#") else ""

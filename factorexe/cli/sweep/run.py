@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import argparse
 import shlex
-import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from factorexe.cli.command import DONE, FAILED, INTERRUPTED, BadInput, refusing, say
+from factorexe.cli.signals import SignalStop
 from factorexe.cli.sweep import numbers
 from factorexe.cli.sweep.plan import add_places, planned
 
@@ -129,7 +129,7 @@ def _forget_failures(directory: Path) -> None:
 def _supervised(given: argparse.Namespace, directory: Path, executor: Any) -> int:
     from factorexe.sweeps.supervisor import supervise
 
-    stop = _Stop()
+    stop = SignalStop()
     stop.arm()
     with refusing():
         outcome = supervise(
@@ -163,18 +163,3 @@ def _told(outcome: Any, directory: Path, words: Sequence[str]) -> int:
     if outcome.left:
         say("the others are at work elsewhere")
     return FAILED if outcome.failed or outcome.fault else DONE
-
-
-class _Stop:
-    """A request to stop that SIGINT and SIGTERM set; a second one does not wait for workers to save their runs."""
-
-    requested = False
-
-    def arm(self) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._asked)
-
-    def _asked(self, number: int, frame: Any) -> None:
-        if self.requested:
-            raise KeyboardInterrupt
-        self.requested = True
