@@ -137,7 +137,7 @@ def test_runs_that_always_go_wrong_are_given_up_and_the_other_finishes(tmp_path,
     errors = [status.error for status in said(plan)]
     assert errors[:2] == ["RuntimeError: out of luck", "time limit of 6 s"]
     assert errors[2:] == ["its worker died without a word (killed, crashed, or out of memory?)", None]
-    assert f"{plan.planned[1].id} (task.mood=stuck): time limit of 6 s" in err
+    assert f"{plan.planned[1].id} (task.mood stuck): time limit of 6 s" in err
     assert_tidy(tmp_path)
 
 
