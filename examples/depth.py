@@ -18,11 +18,11 @@ STEPS = (1, 2, 3, 4, 6, 8)
 def main() -> None:
     """Train, or read the run that is there, and print one row for each number of steps."""
     run = factorexe.fit(factorexe.resolve(files=[find("depth-at-test-time")]), say=print)
+    budget = factorexe.budget(run, dial="steps", values=STEPS)
     print(f"\nsteps   val    ood    block applications per problem   ({run.path})")
-    for steps in STEPS:
-        record = factorexe.evaluate(factorexe.reloaded(run, {"model.steps": steps}), ("val", "ood"))
-        val, ood = (record["solved"][split]["rate"] for split in ("val", "ood"))
-        print(f"{steps:5d}  {val:.3f}  {ood:.3f}  {record['compute_per_problem']['val']:.0f}")
+    for point in budget.curves[0].points:
+        val, ood = point.scores["val"], point.scores["ood"]
+        print(f"{point.value:5d}  {val.solved:.3f}  {ood.solved:.3f}  {val.compute:.0f}")
     answers, _ = factorexe.predict(run, ["999+1", "4567+5678"])
     for answer in answers:
         print(f"{answer.prompt} = {answer.answer}  {'right' if answer.right else f'WRONG, {answer.right_answer}'}")

@@ -19,6 +19,8 @@ _HOMES = {
     "reloaded": "factorexe.evaluation",
     "evaluate": "factorexe.evaluation",
     "predict": "factorexe.evaluation",
+    "budget": "factorexe.budgets.measuring",
+    "compare": "factorexe.budgets.comparing",
     "Task": "factorexe.tasks.base",
     "Examples": "factorexe.tasks.base",
 }

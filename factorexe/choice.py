@@ -46,6 +46,25 @@ class Choice:
     def __init__(self, group: str, default: str | None = None) -> None:
         self.group, self.default = group, default
 
+    def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
+        schema = core_schema.no_info_plain_validator_function(self.bound)
+        if self.default is None:
+            return schema
+        return core_schema.with_default_schema(schema, default=None, validate_default=True)
+
+    def bound(self, value: Any) -> Any:
+        """The plug-in's options: as they are, or from its name, or from a block with its name.
+
+        Raises:
+            ValueError: with everything that is wrong.
+        """
+        if isinstance(value, BaseModel):
+            return value
+        given = {self.group: value}
+        binder = Binder({}, given, own=dict(given))
+        cls = binder._chosen(self, self.group, given, self.group)
+        return _validated(binder, cls, given[self.group])
+
 
 class Choices:
     """Marks a field as an ordered set of names of a registry group; it may be empty if nothing is the default.
@@ -71,13 +90,7 @@ class Choices:
         given = {self.group: value}
         binder = Binder({}, given, own=dict(given))
         cls = binder._chosen_set(self, self.group, given, self.group)
-        if binder.errors:
-            raise ValueError("; ".join(binder.errors))
-        try:
-            chosen = cls.model_validate(given[self.group])
-        except ValidationError as error:
-            wrong = [(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
-            raise ValueError("; ".join(f"{where}: {what}" for where, what in wrong)) from None
+        chosen = _validated(binder, cls, given[self.group])
         assert isinstance(chosen, Chosen)
         return chosen
 
@@ -141,7 +154,8 @@ class Binder:
         if not fields:
             return cls
         bases = cls if issubclass(cls, Bound) else (Bound, cls)
-        return create_model(cls.__name__, __base__=bases, __doc__=cls.__doc__, **fields)
+        plain = {"use_attribute_docstrings": False}  # every field has its description; searching for it is slow
+        return create_model(cls.__name__, __base__=bases, __doc__=cls.__doc__, __cls_kwargs__=plain, **fields)
 
     def _chosen(self, choice: Choice, where: str, given: dict[str, Any], field: str) -> type[BaseModel]:
         block = given.get(field)
@@ -224,6 +238,17 @@ def mark_of(field: Any) -> Choice | Choices | None:
 
 def _defaulted(cls: type[BaseModel], description: str | None) -> tuple[type[BaseModel], Any]:
     return cls, Field(default_factory=cls, description=description)
+
+
+def _validated(binder: Binder, cls: type[BaseModel], block: Any) -> BaseModel:
+    """Options from a block that was bound."""
+    if binder.errors:
+        raise ValueError("; ".join(binder.errors))
+    try:
+        return cls.model_validate(block)
+    except ValidationError as error:
+        wrong = [(".".join(map(str, detail["loc"])), detail["msg"]) for detail in error.errors()]
+        raise ValueError("; ".join(f"{where}: {what}" for where, what in wrong)) from None
 
 
 def _rebuild(cls: type[BaseModel], values: dict[str, Any]) -> BaseModel:

@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 from pydantic import BaseModel
 from pydantic_settings import CliSettingsSource
 
-from factorexe.registry import suggestion
+from factorexe.registry import had_by_others, suggestion
 
 
 class _Refused(Exception):
@@ -150,7 +150,9 @@ def _sentences(unknown: Sequence[str], parser: ArgumentParser) -> list[str]:
             hint = suggestion(option, known)
             if hint.startswith("known"):
                 hint = f"known there: {', '.join(group)}" if 0 < len(group) <= 12 else "--help lists them"
-            messages.append(f"{option}: there is no such option; {hint}")
+            had = ".".join(option.split(".")[:2])  # by the chosen plug-in itself, perhaps
+            others = None if had in {".".join(flag.split(".")[:2]) for flag in known} else had_by_others(option[2:])
+            messages.append(f"{option}: there is no such option; {hint if others is None else others}")
         elif not messages:
             messages.append(f"{word!r} is not an option; options are written --name value")
     return messages

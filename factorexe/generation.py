@@ -111,10 +111,15 @@ def generate(
 
 def log_probability(model: Model, output: Output) -> Tensor:
     """(R, V) of the next token under the weighted mixture of the last position's states; never padding."""
-    logits = model.readout(output.states[:, :, -1]).float()  # (S, R, V)
+    return mixture(model, output.states[:, :, -1], output.weight[:, :, -1])
+
+
+def mixture(model: Model, states: Tensor, weight: Tensor) -> Tensor:
+    """Log-probabilities (..., V) under states (S, ..., D) weighted by (S, ...); never padding."""
+    logits = model.readout(states).float()
     padding = torch.zeros(1, dtype=torch.long, device=logits.device)
     each = logits.index_fill(-1, padding, -torch.inf).log_softmax(dim=-1)
-    return each[0] if len(each) == 1 else (output.weight[:, :, -1, None].log() + each).logsumexp(dim=0)
+    return each[0] if len(each) == 1 else (weight.unsqueeze(-1).float().log() + each).logsumexp(dim=0)
 
 
 def _rows_within(model: Model, prompts: Batch, steps: int | Tensor | None, limit: int, most: int) -> int:

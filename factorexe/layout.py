@@ -13,7 +13,7 @@ right-aligned (padded on the left) for decoding, so that every row continues at 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,8 @@ class Batch:
     places: Tensor | None = None  # (B, T) place ids, 0 where a token has none; None: the model reads none
     values: Tensor | None = None  # (B, T) the numbers behind numeric tokens, elsewhere 1; None: the task has none
     target_values: Tensor | None = None  # (B, T) the numbers behind the targets
+    steps: Tensor | None = None  # (B,) depth of a looped model; None: its own
+    extra: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)  # drawn for these rows, (B, ...) each
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -44,6 +46,7 @@ class Batch:
     def select(self, rows: Tensor) -> Batch:
         """The batch at ``rows`` (indices)."""
         kept: dict[str, Any] = {name: value[rows] for name, value in self._tensors().items()}
+        kept["extra"] = {name: value[rows] for name, value in self.extra.items()}
         return dataclasses.replace(self, **kept, examples=self.examples.select(rows.cpu().numpy()))
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Batch:
@@ -53,6 +56,7 @@ class Batch:
         moved: dict[str, Any] = {
             name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()
         }
+        moved["extra"] = {name: value.to(device, non_blocking=non_blocking) for name, value in self.extra.items()}
         return dataclasses.replace(self, **moved)
 
     def _tensors(self) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ can be named without any packaging: ``package.module:Class`` or ``./file.py:Clas
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import hashlib
 import importlib
@@ -36,6 +37,8 @@ BASES = {
     "models": "factorexe.models.base:ModelConfig",
     "objectives": "factorexe.objectives.base:ObjectiveConfig",
     "optimizers": "factorexe.optim.optimizers:OptimizerConfig",
+    "halting": "factorexe.models.halting.base:HaltingConfig",
+    "depths": "factorexe.models.depth.base:DepthConfig",
     "curricula": "factorexe.curriculum:CurriculumConfig",
 }
 
@@ -128,6 +131,23 @@ def suggestion(name: str, known: Iterable[str]) -> str:
     known = list(known)
     near = difflib.get_close_matches(name, known, n=3)
     return f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known) or 'none'}"
+
+
+def had_by_others(path: str) -> str | None:
+    """Which plug-ins have the option at ``path`` (``model.halting``) where the chosen one has not; None: none has.
+
+    Imports those of its group, so it is for what has gone wrong already.
+    """
+    kind, _, rest = path.partition(".")
+    option = rest.partition(".")[0].replace("-", "_")
+    if f"{kind}s" not in BASES or not option:
+        return None
+    known, found = Registry(f"{kind}s"), []
+    for name in known.names():
+        with contextlib.suppress(PluginError):
+            if option in known.get(name).cls.model_fields:
+                found.append(name)
+    return f"{', '.join(found)} {'has' if len(found) == 1 else 'have'} {option}" if found else None
 
 
 def _rank(one: Installed) -> tuple[bool, str, str]:

@@ -124,9 +124,14 @@ def build(config: Any, least_length: int = 0) -> Built:
         model = config.model.build(layout.vocabulary, max(layout.max_length, least_length))
         if task.numeric:
             model.add_number_head()
-        objective = config.objective.build(model, layout)
+        try:
+            objective = config.objective.build(model, layout)
+        except ValueError as error:
+            raise ConfigError(f"objective {config.objective.name}: {error}") from error
     if config.trainer.compile and not model.compiles:
-        raise ConfigError(f"trainer.compile: {config.model.name} has no core that can be compiled; leave it out")
+        raise ConfigError(
+            f"trainer.compile: {config.model.name} has no core that can be compiled with these options; leave it out"
+        )
     return Built(layout, model, objective, data)
 
 

@@ -42,6 +42,7 @@ class RunDirectory:
         self.metrics = self.path / "metrics.csv"
         self.curve = self.path / "curve.csv"
         self.result = self.path / "result.json"
+        self.test = self.path / "test.json"
         self.checkpoints = self.path / "checkpoints"
 
     @contextlib.contextmanager

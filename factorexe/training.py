@@ -72,7 +72,7 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
             logger=logger or False,  # None would leave the choice to Lightning
             default_root_dir=run.path,
         )
-        with _interruptible():
+        with interruptible():
             trainer.fit(learner, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
         result = result_of(run, built, learner, monitor, trainer.global_step)
         result["samples"] = [sample._asdict() for sample in samples.latest]
@@ -158,7 +158,7 @@ def _sortable(config: Any) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
+def interruptible() -> Iterator[None]:
     """Lightning answers Ctrl-C with ``sys.exit`` and leaves the signal ignored; a caller gets its
     KeyboardInterrupt, and the signal back."""
     main = threading.current_thread() is threading.main_thread()

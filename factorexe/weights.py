@@ -20,13 +20,20 @@ from torch import Tensor
 
 from factorexe.rundir import RunDirectory, RunError, read_checkpoint, read_json
 
-_PREFIX = "model."
-
 
 def model_weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
     """The model's part of a checkpoint's content."""
+    return _part(content, "model.")
+
+
+def objective_weights(content: Mapping[str, Any]) -> dict[str, Tensor]:
+    """The objective's part of a checkpoint's content; most objectives have no weights."""
+    return _part(content, "objective.")
+
+
+def _part(content: Mapping[str, Any], prefix: str) -> dict[str, Tensor]:
     state = content["state_dict"]
-    return {name.removeprefix(_PREFIX): weight for name, weight in state.items() if name.startswith(_PREFIX)}
+    return {name.removeprefix(prefix): weight for name, weight in state.items() if name.startswith(prefix)}
 
 
 def unfit(model: Any, weights: Mapping[str, Tensor]) -> list[str]:
@@ -41,14 +48,14 @@ def unfit(model: Any, weights: Mapping[str, Tensor]) -> list[str]:
     return wrong + [f"{name} is not used" for name in weights if name not in own]
 
 
-def content_hash(run: str | Path) -> str:
-    """Sixteen hex digits for the weights of a run's best checkpoint, wherever the run is kept.
+def content_hash(run: str | Path, checkpoint: str = "best") -> str:
+    """Sixteen hex digits for the weights of a run's checkpoint, wherever the run is kept.
 
     Raises:
         RunError: not a run, or it has no such checkpoint.
     """
     digest = hashlib.sha256()
-    for name, weight in sorted(_best(run).items()):
+    for name, weight in sorted(_weights(run, checkpoint).items()):
         digest.update(f"{name} {weight.dtype} {_shape(weight)}".encode())
         digest.update(weight.contiguous().view(torch.uint8).numpy().tobytes() if weight.numel() else b"")
     return digest.hexdigest()[:16]
@@ -67,7 +74,7 @@ def take_over(model: Any, symbols: Sequence[str], run: str | Path) -> Taken:
     Raises:
         RunError: not a run, it has no such checkpoint, or its weights do not fit.
     """
-    weights = _best(run)
+    weights = _weights(run, "best")
     there = read_json(RunDirectory(run).record).get("symbols")
     if there is None:
         raise RunError(f"{run}: its run.json does not say which symbols it was trained on; train it again")
@@ -101,11 +108,11 @@ def _fitted(model: Any, name: str, own: Tensor, there: Tensor, pairs: Sequence[t
     return fitted
 
 
-def _best(run: str | Path) -> dict[str, Tensor]:
+def _weights(run: str | Path, checkpoint: str) -> dict[str, Tensor]:
     directory = RunDirectory(run)
     if not directory.config.exists():
         raise RunError(f"{run} is not a run: it has no config.yaml")
-    return model_weights(read_checkpoint(directory.checkpoint("best")))
+    return model_weights(read_checkpoint(directory.checkpoint(checkpoint)))
 
 
 def _shape(weight: Tensor) -> str:

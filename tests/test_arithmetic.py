@@ -16,7 +16,8 @@ from factorexe.run import build
 
 def parts(**options):
     """Options of the model, learner and data of a tiny run of parity, whose sequences are all equally long."""
-    config = resolve({"task": "parity", "model.width": 16, **options}, preset="tiny").config
+    width = "model.inner.width" if options.get("model") == "pause-token" else "model.width"
+    config = resolve({"task": "parity", width: 16, **options}, preset="tiny").config
     built = build(config)
     return config.model, Learner(built.model, built.objective, config.optim, config.seed), built.data
 

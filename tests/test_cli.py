@@ -55,6 +55,11 @@ def refused(command, tmp_path):
         ("fit --task multiplicaton", "did you mean multiplication"),
         ("fit --task addition --model transfromer", "did you mean transformer"),
         ("fit --task addition --objective chian", "did you mean chain"),
+        (
+            "fit --task addition --model universal-transformer --model.halting act --model.halting.cst 1",
+            "did you mean --model.halting.cost",
+        ),
+        ("fit --task addition --model transformer --model.halting act", "universal-transformer have halting"),
         ("fit --task addition --task.digit 3", "did you mean --task.digits"),
         ("fit --task addition --task.digits three", "task.digits: "),
         ("fit --task addition --task.digits 0", "greater than or equal to 1"),
@@ -140,6 +145,63 @@ def test_the_long_list_says_what_each_task_is_and_loads_what_it_can(command, ins
     assert code == 1
     assert "cannot be loaded: RuntimeError: no" in " ".join(out.split()) or "RuntimeError" in out
     assert "multiplication" in out
+
+
+def test_the_long_list_of_models_says_what_each_is_and_loads_what_it_can(command, install):
+    code, out, _ = command("models list --long")
+    assert code == 0
+    for part in (
+        "A pre-norm decoder",
+        "Dehghani et al. 2019,",
+        "arXiv:1807.03819",
+        "as inner",
+        "397,952",
+        "16 symbols",
+    ):
+        assert part in " ".join(out.split())
+    unbuilt = 'from factorexe.models.base import ModelConfig\nclass Unbuilt(ModelConfig):\n    """Never done."""\n'
+    names = ["gone = their_gone:Gone", "unbuilt = their_unbuilt:Unbuilt"]
+    install("their-package", {"factorexe.models": names}, their_gone="raise RuntimeError('no')", their_unbuilt=unbuilt)
+    code, out, _ = command("models list --long")
+    assert code == 1
+    assert "cannot be loaded:" in out
+    assert "cannot be built: NotImplementedError" in " ".join(out.split())
+    assert "397,952" in out
+
+
+def test_a_model_is_shown_with_what_it_chooses_from(command, refused):
+    code, out, _ = command("models show universal-transformer")
+    assert code == 0
+    for part in (
+        "paper: Dehghani et al. 2019",
+        "--model.halting NAME, one of (add it to see its options): act",
+        "Halting is a distribution over steps, trained on the expected loss. Banino et al. 2021",
+        "--model.depth NAME, one of",
+    ):
+        assert part in " ".join(out.split())
+    assert "--model.halting.epsilon" not in out
+    assert "--model.halting.epsilon" in command("models show universal-transformer --model.halting act")[1]
+    nested = command("models show pause-token --model.inner universal-transformer --model.inner.halting ponder")[1]
+    assert "--model.inner.halting.prior" in nested
+    assert "--model.inner.depth NAME, one of" in nested
+    assert "did you mean --model.steps" in refused("models show universal-transformer --model.step 2")[0]
+    assert "universal-transformer have halting" in refused("models show transformer --model.halting act")[0]
+    assert "model: heads (3) must divide width (128)" in refused("models show transformer --model.heads 3")[0]
+
+
+def test_parameters_of_a_model_are_those_of_the_options_given(command):
+    out = command("models show universal-transformer --model.width 64")[1]
+    attention, perceptron, norms, symbols = 4 * 64**2, 8 * 64**2, 4 * 64, 2 * 16 * 64
+    assert f"parameters: {attention + perceptron + norms + symbols:,} for 16 symbols" in out
+
+
+def test_a_broken_policy_is_shown_among_the_others(command, install):
+    install("their-package", {"factorexe.halting": ["gone = their_gone:Gone"]}, their_gone="raise RuntimeError('no')")
+    code, out, _ = command("models show universal-transformer")
+    assert code == 0
+    assert "cannot be loaded:" in out
+    assert "stick-breaking" in out
+    assert "  any  " in command("models list --long")[1]
 
 
 def test_a_task_is_shown_and_checked_with_options_and_presets(command, refused):

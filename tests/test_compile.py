@@ -12,6 +12,7 @@ from factorexe.callbacks.checkpoints import Stopped
 from factorexe.config import ConfigError, resolve
 from factorexe.models.base import Model
 from factorexe.models.transformer import Transformer
+from factorexe.registry import Registry
 from factorexe.run import build
 from factorexe.rundir import read_checkpoint
 
@@ -32,7 +33,7 @@ needs_compiler = pytest.mark.skipif(shutil.which("g++") is None, reason="compili
 
 @pytest.mark.slow
 @needs_compiler
-@pytest.mark.parametrize("model", ["transformer", "universal-transformer"])
+@pytest.mark.parametrize("model", Registry("models").names())
 def test_loss_and_gradients_are_those_of_the_core_as_written(model):
     built = build(resolve({"task": "addition", "model": model, "objective": "chain"}, preset="tiny").config)
     built = built._replace(model=built.model.train())

@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "kept": {"tasks"},
     "splits": {"kept", "streams", "tasks"},
     "show": {"registry", "splits", "tasks"},
+    "cards": {"choice", "registry"},
     "curriculum": {"choice"},
     # networks
     "models": {"choice"},
@@ -71,11 +72,12 @@ MAY_IMPORT = {
     "tables": set(),
     "labels": set(),
     "history": {"metrics", "rundir"},
-    "plots": {"history", "labels", "metrics", "sweeps"},
+    "plots": {"budgets", "history", "labels", "metrics", "sweeps"},
     "evaluation": {
         *("callbacks", "config", "data", "layout", "learner", "run", "rundir", "scores", "tasks", "threads"),
         *("training", "weights"),
     },
+    "budgets": {"arithmetic", "config", "evaluation", "labels", "registry", "run", "rundir", "threads", "weights"},
     "sweeps": {
         *("blocks", "callbacks", "config", "labels", "learner", "metrics", "preflight", "recipe", "registry"),
         *("arithmetic", "contents", "run", "rundir", "threads", "training"),
@@ -84,7 +86,9 @@ MAY_IMPORT = {
     "cli": {
         "__init__",
         "blocks",
+        "budgets",
         "callbacks",
+        "cards",
         "choice",
         "commandline",
         "config",
@@ -102,7 +106,7 @@ MAY_IMPORT = {
         "threads",
     },
     "__main__": {"cli"},
-    "__init__": {"config", "evaluation", "run", "tasks"},
+    "__init__": {"budgets", "config", "evaluation", "run", "tasks"},
 }
 NO_TORCH = (
     "registry",
@@ -115,6 +119,7 @@ NO_TORCH = (
     "curriculum",
     "blocks",
     "show",
+    "cards",
     "cli",
     "__init__",
     "recipe",

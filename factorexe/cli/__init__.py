@@ -4,6 +4,8 @@
     factorexe fit --resume RUN
     factorexe validate|test RUN                score a run's weights; `test` alone reads test and ood_test
     factorexe predict RUN --prompt "123*456"   answer problems that are typed
+    factorexe budget RUN                       solved rates for more and less compute than in training
+    factorexe compare RUN...                   budget curves of several runs, and whether those are of equal size
     factorexe plot RUN...                      curves of one run, or of several
     factorexe sweep plan|run FILE              many runs from one file; worker|status|results|plot DIR
     factorexe tasks list|show NAME|check NAME
@@ -24,10 +26,11 @@ import sys
 from collections.abc import Sequence
 
 from factorexe import __version__
-from factorexe.cli import doctor, fit, listing, plot, predict, recipes, score, sweep
+from factorexe.cli import budget, compare, doctor, fit, listing, plot, predict, recipes, score, sweep
 from factorexe.cli.command import DONE, FAILED, INTERRUPTED, BadInput, Parser, refuse
 
-VERBS = (fit, score, predict, plot, sweep, listing, recipes, doctor)  # modules whose ``add`` adds verbs, as in the help
+# modules whose ``add`` adds verbs, as in the help
+VERBS = (fit, score, predict, budget, compare, plot, sweep, listing, recipes, doctor)
 EPILOG = """\
 factorexe fit --help explains training; factorexe fit --task NAME --help lists every option of a run.
 For completion with TAB, tell the shell: eval "$(register-python-argcomplete factorexe)"

@@ -1,6 +1,7 @@
-"""A task alone, with the options that ``fit`` would give it: what ``tasks show`` and ``tasks check`` look at.
+"""A task or a model alone, with the options that ``fit`` would give it: what ``show`` and ``check`` look at.
 
 factorexe tasks show addition --preset detailed --task.digits 4
+factorexe models show universal-transformer --model.halting act
 """
 
 from __future__ import annotations
@@ -19,33 +20,43 @@ from factorexe.config import sentence
 from factorexe.registry import Registry, suggestion
 
 
-class _Alone(Options):
+class _Task(Options):
     """A task and nothing else of a run."""
 
     task: Annotated[Any, Choice("tasks")]
 
 
-def chosen(given: argparse.Namespace, rest: Sequence[str]) -> tuple[Any, Any, dict[str, Any]]:
-    """The plug-in ``given.name``, the task, and the options that differ from its own defaults."""
+class _Model(Options):
+    """A model and nothing else of a run."""
+
+    model: Annotated[Any, Choice("models")]
+
+
+_ALONE: dict[str, type[Options]] = {"task": _Task, "model": _Model}
+
+
+def chosen(given: argparse.Namespace, rest: Sequence[str], kind: str = "task") -> tuple[Any, Any, dict[str, Any]]:
+    """The plug-in ``given.name``, its options, and those of them that differ from its own defaults, with the names of
+    all it chooses."""
     with refusing():
-        plugin = Registry("tasks").get(given.name)
-    typed = Words(["--task", given.name, *rest], f"factorexe tasks {given.below}")
-    binder = Binder(typed.said, nested(_of_presets(plugin.cls.presets, given.preset)))
-    bound: Any = binder.bind(_Alone)
+        plugin = Registry(f"{kind}s").get(given.name)
+    typed = Words([f"--{kind}", given.name, *rest], f"factorexe {kind}s {given.below}")
+    binder = Binder(typed.said, nested(_of_presets(kind, plugin.cls.presets, given.preset)))
+    bound: Any = binder.bind(_ALONE[kind])
     values, wrong = typed.parse(bound)
     values = merged(binder.given, values)
     try:
-        task = bound.model_validate(values).task
+        options = getattr(bound.model_validate(values), kind)
     except ValidationError as error:
         wrong += [sentence(detail, bound) for detail in error.errors()]
     if wrong + binder.errors:
         raise BadInput(*dict.fromkeys(wrong + binder.errors))
-    return plugin, task, {name: value for name, value in values["task"].items() if name != "name"}
+    return plugin, options, {name: value for name, value in values[kind].items() if name != "name"}
 
 
-def _of_presets(presets: Any, preset: str | None) -> dict[str, Any]:
-    """The task's own options in the default preset and in ``preset``."""
+def _of_presets(kind: str, presets: Any, preset: str | None) -> dict[str, Any]:
+    """The plug-in's own options in the default preset and in ``preset``."""
     if preset and preset not in presets:
         raise BadInput(f"there is no preset {preset!r}; {suggestion(preset, presets)}")
     both = {**presets.get("default", {}), **(presets[preset] if preset else {})}
-    return {path: value for path, value in both.items() if path.startswith("task.")}
+    return {path: value for path, value in both.items() if path.startswith(f"{kind}.")}

@@ -33,7 +33,7 @@ def complete(
     try:
         _, prefix, _, words, _ = split_line(os.environ["COMP_LINE"], int(os.environ["COMP_POINT"]))
         verbs, parser = _below(top, words[1:])
-        typed = Typed(words[1 + len(verbs) :], prefix)
+        typed = Typed(_with_option(verbs, words[1 + len(verbs) :]), prefix)
         if parser.get_default("takes_options"):
             _add_options(parser, typed)
         _tell_names(parser, verbs, typed)
@@ -53,6 +53,12 @@ def _below(top: argparse.ArgumentParser, words: Sequence[str]) -> tuple[list[str
         verbs.append(word)
         top = below.choices[word]
     return verbs, top
+
+
+def _with_option(verbs: Sequence[str], words: Sequence[str]) -> Sequence[str]:
+    """``models show NAME`` with NAME as the option it stands for."""
+    named = len(verbs) == 2 and verbs[0] in ("tasks", "models") and words and not words[0].startswith("-")
+    return [f"--{verbs[0].removesuffix('s')}", *words] if named else words
 
 
 def _add_options(parser: argparse.ArgumentParser, typed: Typed) -> None:

@@ -17,7 +17,7 @@ from factorexe.cli.signals import SignalStop
 FIT_OPTIONS = """\
   --task NAME           family of problems (factorexe tasks list)
   --model NAME          network (factorexe models list)
-  --objective NAME      what is trained: answer, chain
+  --objective NAME      what is trained: answer, answer-at-once, chain
   --preset NAME         options that a task and a model keep under a name, such as tiny
   --recipe NAME         options that ship with the package (factorexe recipes list); files go over them
   --config FILE         options from a YAML file; may be given several times, later ones win

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from factorexe.cli.command import BadInput
@@ -24,8 +24,8 @@ def target_of(output: str, suffixes: Sequence[str]) -> Path:
     return target
 
 
-def save(target: Path, content: bytes) -> None:
-    """Write the file and print its name.
+def save(target: Path, content: bytes, told: Callable[[str], None] = print) -> None:
+    """Write the file and tell its name, on stdout unless that holds something else.
 
     Raises:
         BadInput: it cannot be written.
@@ -34,7 +34,7 @@ def save(target: Path, content: bytes) -> None:
         target.write_bytes(content)
     except OSError as error:
         raise BadInput(f"{target} cannot be written: {error.strerror}; name another file with --output") from None
-    print(target)
+    told(str(target))
 
 
 def _either(suffixes: Sequence[str]) -> str:

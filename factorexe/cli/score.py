@@ -67,6 +67,6 @@ def _kept(found: Any, record: dict[str, Any]) -> None:
     unusual = [] if found.checkpoint == "best" else [found.checkpoint]
     unusual += [f"{path}={now}" for path, (_, now) in found.changed.items()]
     digest = hashlib.sha256(" ".join(sorted(unusual)).encode()).hexdigest()[:8]
-    target = found.run.path / (f"test-{digest}.json" if unusual else "test.json")
+    target = found.run.path / f"test-{digest}.json" if unusual else found.run.directory.test
     write(target, json.dumps(record, indent=2) + "\n")
     say(f"written: {target}")

@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from factorexe.registry import suggestion
+from factorexe.registry import had_by_others, suggestion
 
 
 class ConfigError(ValueError):
@@ -30,7 +30,8 @@ def sentence(detail: Any, bound: type[BaseModel]) -> str:
         for part in path[:-1]:
             block = block.model_fields[part].annotation if part in getattr(block, "model_fields", {}) else None
         known = [name for name in getattr(block, "model_fields", {}) if name != "name"]
-        return f"{where}: there is no such option; {suggestion(path[-1], known)}"
+        others = had_by_others(where) if len(path) == 2 else None
+        return f"{where}: there is no such option; {others or suggestion(path[-1], known)}"
     message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] in ("value_error", "missing"):
         return f"{where}: {message}"

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from factorexe.choice import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Hashable, Mapping, Sequence
     from typing import Any
 
     from factorexe.layout import Batch
@@ -61,16 +61,18 @@ class Cache:
 
     def __init__(self, room: int = 0) -> None:
         self.room = room
-        self._entries: dict[int, tuple[Tensor, Tensor]] = {}  # slot -> (B, H, room, head) twice
-        self._filled: dict[int, int] = {}
+        self._entries: dict[Hashable, tuple[Tensor, Tensor]] = {}  # slot -> (B, H, room, head) twice
+        self._filled: dict[Hashable, int] = {}
+        self.notes: dict[str, Tensor] = {}  # what a model notes of every position held, (B, length) each
+        self.rows: dict[str, Tensor] = {}  # and of every row, (B, ...) each
         self.padding: Tensor | None = None  # (B, length) True where a position is padding; None: nowhere
 
     @property
     def length(self) -> int:
         """Positions held."""
-        return self._filled.get(0, 0)
+        return next(iter(self._filled.values()), 0)
 
-    def append(self, slot: int, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    def append(self, slot: Hashable, keys: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         """Add positions (B, H, T, head) to a slot; returns all keys and values it now holds."""
         start = self._filled.get(slot, 0)
         stop = start + keys.shape[2]
@@ -97,6 +99,11 @@ class Cache:
         after = padding if padding is not None else torch.zeros_like(new, dtype=torch.bool)
         self.padding = torch.cat([before, after], dim=1)
 
+    def append_note(self, name: str, note: Tensor) -> None:
+        """Note something of the newest positions (B, T)."""
+        held = self.notes.get(name)
+        self.notes[name] = note if held is None else torch.cat([held, note], dim=1)
+
     def select(self, rows: Tensor) -> None:
         """Keep only these rows of the batch."""
         for slot, (keys, values) in self._entries.items():
@@ -105,6 +112,8 @@ class Cache:
             self._entries[slot] = kept if keys.requires_grad else _grown(kept, *kept, filled, max(filled, self.room))
         if self.padding is not None:
             self.padding = self.padding[rows]
+        self.notes = {name: note[rows] for name, note in self.notes.items()}
+        self.rows = {name: told[rows] for name, told in self.rows.items()}
 
     def crop(self, length: int) -> None:
         """Forget every position from ``length`` on."""
@@ -114,6 +123,7 @@ class Cache:
         }
         if self.padding is not None:
             self.padding = self.padding[:, :length]
+        self.notes = {name: note[:, :length] for name, note in self.notes.items()}
 
 
 def _grown(
@@ -158,6 +168,7 @@ class Model(nn.Module):
         prompt_length: Tensor | None = None,
         steps: int | Tensor | None = None,
         cache: Cache | None = None,
+        extra: Mapping[str, Tensor] | None = None,
     ) -> Output:
         """States for ``tokens`` (B, T), id 0 being padding.
 
@@ -169,12 +180,23 @@ class Model(nn.Module):
             prompt_length: (B,) given tokens of each row, for models that treat a prompt differently.
             steps: depth at test time, per row if a tensor; refused by models that do not loop.
             cache: extended by the new positions, which also attend to what it holds.
+            extra: what ``prepare`` drew for these rows, in training.
         """
         raise NotImplementedError
 
     def prepare(self, batch: Batch, step: int, generator: torch.Generator | None) -> Batch:
-        """A training batch with everything random that the model needs drawn; here nothing is."""
+        """A training batch with everything random that the model needs drawn; here nothing is.  What the model draws
+        for itself goes into ``batch.extra``, rows first, and comes back as ``extra`` of ``forward``."""
         return batch
+
+    def arithmetic_batches(self, batch: Batch) -> Sequence[tuple[float, Batch]]:
+        """Batches like an unprepared one, and weights with which their arithmetic adds up to what training takes on
+        average; where training draws nothing that costs, the batch itself."""
+        return ((1.0, batch),)
+
+    def told_steps(self, difficulty: Tensor) -> Tensor | None:
+        """Steps (B,) that problems of these difficulties (B,) are given; None where depth is not tied to them."""
+        return None
 
     def cached_bytes(self, steps: int | None) -> int:
         """Memory that a cache needs for each position of a row; 0 if unknown, and then rows are never held back."""
@@ -214,17 +236,24 @@ class ModelConfig(Options):
 
     Class attributes:
         layout: how problems become tensors for it (a name in ``factorexe.layout``).
+        paper: where it comes from ("Author et al. year, arXiv:id").
         presets: name -> {option path: value} over the whole run; ``default`` and ``tiny`` are required.
     """
 
     api_version: ClassVar[int] = 1
     layout: ClassVar[str] = "sequence"
+    paper: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     @property
     def reads_places(self) -> bool:
         """Whether batches have to hold places."""
         return False
+
+    def dials(self) -> Mapping[str, Sequence[Any]]:
+        """Options that spend more or less compute at test time (``steps``, ``halting.threshold``, ``inner.steps``), and
+        values worth trying, least compute first.  They hold no weights."""
+        return {}
 
     def build(self, vocabulary: int, max_length: int) -> Model:
         """The network for token ids below ``vocabulary`` and sequences up to ``max_length``."""

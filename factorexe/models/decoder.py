@@ -3,8 +3,8 @@
 A model adds its *core*, what happens between embedding and readout, and says how often a block is applied::
 
     class Transformer(Decoder):
-        def core(self, x, context, steps): ...          # (B, T, D) to (B, T, D)
-        def applications(self, steps): ...              # block applications per position
+        def core(self, x, context, reading): ...        # embedded tokens (B, T, D) to an Output
+        def applications(self, steps): ...              # block applications per position, at most
 
 Where a token stands is told in up to two ways.  ``positions`` count tokens: rotary, learned or none.
 ``places`` couple tokens that mean the same place, such as the digits of equal significance in different numbers
@@ -20,13 +20,14 @@ trained range are trained too; in evaluation the offset is 0.
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, ClassVar, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from factorexe.models.base import Cache, Model, ModelConfig, Output, one_state
+from factorexe.models.base import Cache, Model, ModelConfig, Output
 from factorexe.models.layers import Block, Context, Rotary, as_bias, attention_mask, norm
 
 if TYPE_CHECKING:
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
     from factorexe.layout import Batch
 
 _EMBEDDING_STD = 0.02
+
+
+class Reading(NamedTuple):
+    """What a core may want to know of a forward pass besides the embedded tokens."""
+
+    tokens: Tensor  # (B, T)
+    positions: Tensor  # (B or none, T)
+    prompt_length: Tensor | None  # (B,)
+    steps: int | Tensor | None  # as asked for
+    drawn: Mapping[str, Tensor]  # what ``prepare`` drew, (B, ...) each
 
 
 class DecoderConfig(ModelConfig):
@@ -91,7 +102,7 @@ class Decoder(Model):
         self.rotary = Rotary(config.width // config.heads, max_length) if config.positions == "rotary" else None
         self.norm = norm(config.width)
         self.head = nn.Linear(config.width, vocabulary, bias=False)
-        self._compiled: Callable[..., Tensor] | None = None
+        self._compiled: Callable[..., Output] | None = None
         for table in (self.embedding, self.position, self.place):
             if table is not None:
                 nn.init.normal_(table.weight, std=_EMBEDDING_STD)
@@ -100,12 +111,16 @@ class Decoder(Model):
                 self.place.weight[0] = 0
         nn.init.normal_(self.head.weight, std=config.width**-0.5)
 
-    def core(self, x: Tensor, context: Context, steps: int | Tensor | None) -> Tensor:
-        """States (B, T, D) of embedded tokens (B, T, D)."""
+    def core(self, x: Tensor, context: Context, reading: Reading) -> Output:
+        """States of embedded tokens (B, T, D), and what they cost."""
         raise NotImplementedError
 
     def applications(self, steps: int | Tensor | None) -> int | Tensor:
-        """Blocks that are applied to each position; per row (B,) if ``steps`` is a tensor."""
+        """Blocks that are applied to each position at most; per row (B,) if ``steps`` is a tensor.
+
+        Raises:
+            ValueError: ``steps`` cannot be taken.
+        """
         raise NotImplementedError
 
     def cached_bytes(self, steps: int | None) -> int:
@@ -141,6 +156,7 @@ class Decoder(Model):
         prompt_length: Tensor | None = None,
         steps: int | Tensor | None = None,
         cache: Cache | None = None,
+        extra: Mapping[str, Tensor] | None = None,
     ) -> Output:
         """One state per position.
 
@@ -148,7 +164,7 @@ class Decoder(Model):
             ValueError: the sequence is longer than the model was built for, has a higher place than it knows, or
                 ``steps`` cannot be taken.
         """
-        spent = self.applications(steps)
+        self.applications(steps)
         length = tokens.shape[1]
         held = cache.length if cache is not None else 0
         if positions is None:
@@ -167,8 +183,8 @@ class Decoder(Model):
         bias = as_bias(attention_mask(tokens, opened, cache))
         turn = self.rotary(positions) if self.rotary is not None else None
         compiled = self._compiled if self.training and cache is None else None
-        x = (compiled or self.core)(x, Context(turn, bias, cache), steps)
-        return one_state(x, spent)
+        reading = Reading(tokens, positions, prompt_length, steps, extra or {})
+        return (compiled or self.core)(x, Context(turn, bias, cache), reading)
 
     def _within(self, places: Tensor | None) -> Tensor:
         if places is None:

@@ -11,13 +11,16 @@ Weights begin as N(0, 1/fan_in); what writes into the residual stream is smaller
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Hashable, Sequence
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from factorexe.models.active import Active
 from factorexe.models.base import Cache
+from factorexe.models.memory import Made, Memory
 
 
 class Context(NamedTuple):
@@ -26,6 +29,10 @@ class Context(NamedTuple):
     turn: tuple[Tensor, Tensor] | None  # cosines and sines (B or none, T, 1, 1, head / 2); None: no rotary positions
     bias: Tensor | None  # (B or 1, 1, T, keys) added to scores: 0 where a query may look, else -inf; None: everywhere
     cache: Cache | None
+    memory: Memory | None = None  # in a loop where tokens halt: what is seen of them
+    going: Tensor | None = None  # (B, T) True where a token has not halted; None: none has, or ``active`` says
+    active: Active | None = None  # the tokens that have not halted, where the others are left out
+    soft: tuple[Tensor, Tensor] | None = None  # each token's output so far (..., D) and the weight left (..., 1)
 
 
 class Rotary(nn.Module):
@@ -74,8 +81,10 @@ class Attention(nn.Module):
         self.project = nn.Linear(width, 3 * width, bias=False)
         self.out = nn.Linear(width, width, bias=False)
 
-    def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:
-        """``slot`` names this application in the cache."""
+    def forward(self, x: Tensor, context: Context, slot: Hashable, seen: Tensor | None = None) -> Tensor:
+        """``slot`` names this application in the cache; keys and values are made of ``seen``, or of ``x``."""
+        if context.memory is not None:
+            return self._among_halted(x, context, slot, seen)
         batch, length, width = x.shape
         heads = self.project(x).view(batch, length, 3, self.heads, width // self.heads)
         asked, values = heads.split([2, 1], dim=2)
@@ -89,6 +98,36 @@ class Attention(nn.Module):
         added: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, length, width))
         return added
 
+    def _among_halted(self, x: Tensor, context: Context, slot: Any, seen: Tensor | None) -> Tensor:
+        """The same in a loop: ``x`` holds all tokens (B, T, D), or (M, D) those that have not halted."""
+        assert context.memory is not None
+        active = context.active
+        queries, made = self._projected(x, context, seen)
+        keys, values, bias = context.memory.see(slot, made, context)
+        queries = queries.transpose(1, 2) if active is None else active.pack(queries)
+        mixed = attend(queries, keys, values, bias, self.dropout if self.training else 0.0)
+        added: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape) if active is None else active.unpack(mixed))
+        return added
+
+    def _projected(self, x: Tensor, context: Context, seen: Tensor | None) -> tuple[Tensor, Made]:
+        """Queries, and keys and values, (..., H, head) each, of ``x`` (..., D)."""
+        width = x.shape[-1]
+        if seen is None:
+            heads = self.project(x)
+        else:
+            weight = self.project.weight
+            heads = torch.cat([F.linear(x, weight[:width]), F.linear(seen, weight[width:])], dim=-1)
+        asked, values = heads.view(*x.shape[:-1], 3, self.heads, width // self.heads).split([2, 1], dim=-3)
+        if context.turn is not None:
+            asked = turned(asked, context.turn)
+        queries, keys = asked.unbind(dim=-3)
+        return queries, (keys, values.squeeze(-3))
+
+    def settled(self, seen: Tensor, context: Context, slot: Any) -> None:
+        """The tokens of ``context.active`` have halted: from now on they show keys and values of ``seen`` (M, D)."""
+        assert context.memory is not None
+        context.memory.merged(slot[1], self._projected(seen, context, None)[1], context)
+
 
 # On a CPU, torch's fused attention loses to plain products up to about this many keys: 64 x 4 heads x 43 tokens
 # forward and backward, 2 cores: fp32 6.1 against 3.2 ms, bf16 17.8 against 1.7 ms; at 128 keys 21 against 21 and
@@ -96,19 +135,37 @@ class Attention(nn.Module):
 _FEW_KEYS = 128
 
 
-def attend(queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
-    """Scaled dot-product attention (B, H, T, head) of queries (B, H, T, head) over keys (B, H, K, head)."""
+def attend(
+    queries: Tensor,
+    keys: Tensor | Sequence[Tensor],
+    values: Tensor | Sequence[Tensor],
+    bias: Tensor | None,
+    dropout: float,
+) -> Tensor:
+    """Scaled dot-product attention (B, H, T, head) of queries (B, H, T, head) over keys (B, H, K, head).
+
+    Keys and values may come in several pieces, which are then never put together; scores, which are, have no width.
+    """
+    if not isinstance(keys, Tensor) or not isinstance(values, Tensor):
+        scaled = queries * queries.shape[-1] ** -0.5
+        scores = torch.cat([scaled @ piece.transpose(-1, -2) for piece in keys], dim=-1)
+        weights = _weights(scores, bias, dropout).to(values[0].dtype)
+        parts = weights.split_with_sizes([piece.shape[2] for piece in values], dim=-1)
+        return torch.stack([part @ piece for part, piece in zip(parts, values, strict=True)]).sum(dim=0)
     if queries.device.type != "cpu" or keys.shape[2] > _FEW_KEYS:
         bias = None if bias is None else bias.to(queries.dtype)
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, dropout_p=dropout)
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
+    mixed: Tensor = _weights(scores, bias, dropout).to(values.dtype) @ values
+    return mixed
+
+
+def _weights(scores: Tensor, bias: Tensor | None, dropout: float) -> Tensor:
+    """What attention gives to each key, from scores (B, H, T, K) that may be overwritten."""
     if bias is not None:
         scores += bias
     weights = scores.softmax(dim=-1, dtype=torch.promote_types(scores.dtype, torch.float32))
-    if dropout:
-        weights = dropped(weights, dropout)
-    mixed: Tensor = weights.to(values.dtype) @ values
-    return mixed
+    return dropped(weights, dropout) if dropout else weights
 
 
 def dropped(x: Tensor, rate: float) -> Tensor:
@@ -152,11 +209,19 @@ class Block(nn.Module):
         self.mlp = nn.Sequential(nn.Linear(width, hidden, bias=False), nn.SiLU(), nn.Linear(hidden, width, bias=False))
         self.drop = Dropout(dropout)
 
-    def forward(self, x: Tensor, context: Context, slot: int) -> Tensor:
-        """(B, T, D) to (B, T, D)."""
-        x = x + self.drop(self.attention(self.attention_norm(x), context, slot))
+    def forward(self, x: Tensor, context: Context, slot: Hashable) -> Tensor:
+        """(B, T, D) to (B, T, D); in a loop (M, D) to (M, D) where halted tokens are left out."""
+        seen = None
+        if context.soft is not None:
+            output, left = context.soft
+            seen = self.attention_norm(output + left * x)
+        x = x + self.drop(self.attention(self.attention_norm(x), context, slot, seen))
         added: Tensor = self.drop(self.mlp(self.mlp_norm(x)))
         return x + added
+
+    def settle(self, output: Tensor, context: Context, slot: Hashable) -> None:
+        """The tokens of ``context.active`` have halted with ``output`` (M, D), which is what others see from now on."""
+        self.attention.settled(self.attention_norm(output), context, slot)
 
     def initialise(self, depth: int) -> None:
         """Weights for a stack in which blocks are applied ``depth`` times in all."""

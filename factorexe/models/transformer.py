@@ -15,7 +15,8 @@ from typing import ClassVar
 from pydantic import Field
 from torch import Tensor, nn
 
-from factorexe.models.decoder import Decoder, DecoderConfig
+from factorexe.models.base import Output, one_state
+from factorexe.models.decoder import Decoder, DecoderConfig, Reading
 from factorexe.models.layers import Context
 
 
@@ -25,6 +26,7 @@ class TransformerConfig(DecoderConfig):
     layers: int = Field(2, ge=1)
     """Blocks, each applied once."""
 
+    paper: ClassVar[str] = "Vaswani et al. 2017, arXiv:1706.03762"
     presets: ClassVar = {"default": {}, "tiny": {"model.width": 32, "model.heads": 2}}
 
     def build(self, vocabulary: int, max_length: int) -> Transformer:
@@ -44,11 +46,11 @@ class Transformer(Decoder):
         for block in blocks:
             block.initialise(depth=config.layers)
 
-    def core(self, x: Tensor, context: Context, steps: int | Tensor | None) -> Tensor:
+    def core(self, x: Tensor, context: Context, reading: Reading) -> Output:
         """Every block once."""
         for slot, block in enumerate(self.blocks):
             x = block(x, context, slot)
-        return x
+        return one_state(x, len(self.blocks))
 
     def applications(self, steps: int | Tensor | None) -> int:
         """As many as there are blocks.

@@ -17,99 +17,111 @@ arXiv:2104.06022, section 3); with 3 blocks and 2 steps::
 
     cycle 1 2 3 1 2 3        sequence 1 1 2 2 3 3        cycle-reversed 1 2 3 3 2 1
 
-``steps`` may be overridden in a forward pass, beyond training and for each row: a row that has taken its steps
-keeps its state, is charged for no more, and its keys and values of the last step are what it attends to.
+Halting, depth and the rest of a loop are described in ``looped``.  ``steps`` may be overridden in a forward pass,
+beyond training and for each row; a row that has taken its steps counts as halted.
+
+With ``states: 2`` a step is a recursion of two states, the one that is read out and one to reason with (HRM, Wang et
+al. 2025, arXiv:2506.21734; as one network, TRM, Jolicoeur-Martineau 2025, arXiv:2510.04871, section 4)::
+
+    low  <- norm(group(low + z + e))       low_steps times
+    z    <- norm(group(low + z))
+
+Those train it with ``--model.halting deep-supervision --model.halting.detach true``: a loss at every step, no gradient
+from one step to the one before.  Theirs makes an update of the weights after each step and carries the state over; ours
+makes one update for all of them.
 """
 
 from __future__ import annotations
 
-import math
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from factorexe.models.decoder import Decoder, DecoderConfig
-from factorexe.models.layers import Context, norm
+from factorexe.models.halting.fixed import FixedConfig
+from factorexe.models.layers import Context
+from factorexe.models.loop import State
+from factorexe.models.looped import Looped, LoopedConfig
 
-_SIGNAL_STD = 0.02  # as large as the token embedding
 
-
-class UniversalTransformerConfig(DecoderConfig):
+class UniversalTransformerConfig(LoopedConfig):
     """A pre-norm decoder that applies one shared group of blocks several times."""
 
-    layers: int = Field(1, ge=1)
-    """Blocks in the shared group."""
-    steps: int = Field(3, ge=1)
-    """Times the group is applied."""
-    prelude: int = Field(0, ge=0)
-    """Blocks before the loop, each applied once."""
-    coda: int = Field(0, ge=0)
-    """Blocks after the loop, each applied once."""
     injection: Literal["add", "concat", "none"] = "add"
     """How each step sees the input again."""
-    step_embedding: Literal["none", "learned", "sinusoidal", "remaining"] = "none"
-    """What tells a step which one it is; `remaining` counts the steps that are left."""
-    loop_norm: bool = True
-    """Normalise the state after every step."""
     sharing: Literal["cycle", "sequence", "cycle-reversed"] = "cycle"
     """Order of the shared blocks over the unrolled depth."""
+    states: int = Field(1, ge=1, le=2)
+    """States that a step works on; the second is for reasoning and is never read out."""
+    low_steps: int = Field(2, ge=1)
+    """With two states, updates of the second in each step."""
 
+    paper: ClassVar[str] = "Dehghani et al. 2019, arXiv:1807.03819"
     presets: ClassVar = {"default": {}, "tiny": {"model.width": 32, "model.heads": 2}}
+
+    @model_validator(mode="after")
+    def _order_of_blocks_is_one(self) -> UniversalTransformerConfig:
+        if self.sharing != "cycle" and (not isinstance(self.halting, FixedConfig) or self.states > 1):
+            raise ValueError(
+                f"sharing {self.sharing} orders blocks by the number of steps; with halting or two states use cycle"
+            )
+        if self.states > 1 and self.injection != "add":
+            raise ValueError(f"states 2 adds the input in every step: injection has to be add (got {self.injection})")
+        return self
 
     def build(self, vocabulary: int, max_length: int) -> UniversalTransformer:
         """The network."""
         return UniversalTransformer(self, vocabulary, max_length)
 
 
-class UniversalTransformer(Decoder):
+class UniversalTransformer(Looped):
     """Token embedding, prelude, looped group, coda, norm, readout."""
 
     config: UniversalTransformerConfig
-    numbered_rows: ClassVar[tuple[str, ...]] = (*Decoder.numbered_rows, "step.weight")
     same_arithmetic: ClassVar[bool] = True
 
     def __init__(self, config: UniversalTransformerConfig, vocabulary: int, max_length: int) -> None:
         super().__init__(config, vocabulary, max_length)
         width = config.width
-        self.prelude = nn.ModuleList(config.block() for _ in range(config.prelude))
-        self.blocks = nn.ModuleList(config.block() for _ in range(config.layers))
-        self.coda = nn.ModuleList(config.block() for _ in range(config.coda))
-        self.loop_norm = norm(width) if config.loop_norm else nn.Identity()
         self.adapter = nn.Linear(2 * width, width, bias=False) if config.injection == "concat" else None
         if self.adapter is not None:  # begins as ``add``
             with torch.no_grad():
                 self.adapter.weight.copy_(torch.eye(width).repeat(1, 2))
-        rows = {"learned": config.steps, "remaining": 1}.get(config.step_embedding, 0)
-        self.step = nn.Embedding(rows, width) if rows else None
-        if self.step is not None:
-            nn.init.normal_(self.step.weight, std=_SIGNAL_STD)
-        depth = self.applications(config.steps)
-        assert isinstance(depth, int)
-        for block in (*self.prelude, *self.blocks, *self.coda):
-            block.initialise(depth)
 
-    def core(self, x: Tensor, context: Context, steps: int | Tensor | None) -> Tensor:
-        """Prelude, loop, coda.  The coda's slots in the cache come before the loop's, whose number may change."""
-        steps = self.config.steps if steps is None else steps
-        ahead, behind = len(self.prelude), len(self.coda)
-        for slot, block in enumerate(self.prelude):
-            x = block(x, context, slot)
-        state = x if self.config.injection == "none" else torch.zeros_like(x)
-        total = int(steps.max()) if isinstance(steps, Tensor) else steps
-        order, layers = self.order(total), len(self.blocks)
-        for step in range(total):
-            fresh = self._injected(state, x, step)
-            if (signal := self._signal(step, steps, x)) is not None:
-                fresh = fresh + signal
-            for at in range(step * layers, (step + 1) * layers):
-                fresh = self.blocks[order[at]](fresh, context, ahead + behind + at)
-            fresh = self.loop_norm(fresh)
-            state = torch.where((steps > step)[:, None, None], fresh, state) if isinstance(steps, Tensor) else fresh
-        for slot, block in enumerate(self.coda):
-            state = block(state, context, ahead + slot)
-        return state
+    @property
+    def group_passes(self) -> int:  # type: ignore[override]
+        """One for each update of a state."""
+        return 1 if self.config.states == 1 else self.config.low_steps + 1
+
+    def start(self, entry: Tensor) -> State:
+        """Nothing, or the input itself where no step sees it again."""
+        if self.config.injection == "none":
+            return State(self.noisy(entry))
+        zero = torch.zeros_like(entry)
+        return State(self.noisy(zero), zero if self.config.states == 2 else None)
+
+    def advance(self, state: State, entry: Tensor, step: int, limit: int | Tensor, context: Context) -> State:
+        """One step."""
+        signal = self.signal(step, limit, entry)
+        if state.low is None:
+            fresh = self._injected(state.high, entry, step)
+            return State(self._group(fresh if signal is None else fresh + signal, step, 0, limit, context))
+        low = state.low
+        seen = entry if signal is None else entry + signal
+        for update in range(self.config.low_steps):
+            low = self._group(low + state.high + seen, step, update, limit, context)
+        return State(self._group(low + state.high, step, self.config.low_steps, limit, context), low)
+
+    def _group(self, x: Tensor, step: int, update: int, limit: int | Tensor, context: Context) -> Tensor:
+        """The shared blocks in their order, and the norm."""
+        layers = len(self.blocks)
+        order = self.order(limit) if isinstance(limit, int) else None
+        for layer in range(layers):
+            block = self.blocks[layer if order is None else order[step * layers + layer]]
+            x = block(x, context, (step, update * layers + layer))
+        normed: Tensor = self.loop_norm(x)
+        return normed
 
     def order(self, steps: int) -> list[int]:
         """Which shared block is applied at each place of the unrolled loop."""
@@ -125,45 +137,17 @@ class UniversalTransformer(Decoder):
         """Blocks of prelude, loop and coda.
 
         Raises:
-            ValueError: fewer steps than one, more than a learned step embedding knows, or a number for each row
-                where the order of the blocks depends on it.
+            ValueError: as for every loop, or a number for each row where the order of the blocks depends on it.
         """
-        steps = self.config.steps if steps is None else steps
-        least, most = (int(steps.min()), int(steps.max())) if isinstance(steps, Tensor) else (steps, steps)
-        if least < 1:
-            raise ValueError(f"steps must be at least 1 (got {least})")
-        if self.config.step_embedding == "learned" and most > self.config.steps:
-            raise ValueError(
-                f"{most} steps; the learned step embedding of this model knows {self.config.steps} (model.steps)"
-            )
         if isinstance(steps, Tensor) and self.config.sharing != "cycle":
             raise ValueError(f"steps for each row need model.sharing cycle (got {self.config.sharing})")
-        return len(self.prelude) + len(self.blocks) * steps + len(self.coda)
+        return super().applications(steps)
 
-    def _injected(self, state: Tensor, x: Tensor, step: int) -> Tensor:
+    def _injected(self, state: Tensor, entry: Tensor, step: int) -> Tensor:
         """What a step begins with."""
         if self.adapter is not None:
-            adapted: Tensor = self.adapter(torch.cat([state, x], dim=-1)).to(x.dtype)
+            adapted: Tensor = self.adapter(torch.cat([state, entry], dim=-1)).to(entry.dtype)
             return adapted
         if self.config.injection == "none":
             return state
-        return state + x if step else x
-
-    def _signal(self, step: int, steps: int | Tensor, x: Tensor) -> Tensor | None:
-        """What is added to every position in this step, (D,) or (B, 1, D); counted from 0."""
-        if self.step is None:
-            return _sinusoid(step + 1, x) if self.config.step_embedding == "sinusoidal" else None
-        if self.config.step_embedding == "learned":
-            return self.step.weight[step]
-        left = steps - 1 - step
-        weight = self.step.weight[0]
-        return left.clamp_min(0)[:, None, None] * weight if isinstance(left, Tensor) else left * weight
-
-
-def _sinusoid(step: int, like: Tensor) -> Tensor:
-    """The step's sines and cosines (D,), with wavelengths from 2 pi to 20,000 pi (Vaswani et al. 2017, section 3.5),
-    as large as an embedding."""
-    half = like.shape[-1] // 2
-    rates = torch.exp(torch.arange(half, device=like.device) * (-math.log(10_000.0) / max(1, half)))
-    waves = torch.cat([(step * rates).sin(), (step * rates).cos()])
-    return (math.sqrt(2) * _SIGNAL_STD * nn.functional.pad(waves, (0, like.shape[-1] - len(waves)))).to(like.dtype)
+        return state + entry if step or self.config.start_noise else entry

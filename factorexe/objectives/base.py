@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from factorexe.choice import Options
 from factorexe.generation import Generated, generate
 from factorexe.layout import Batch, SequenceLayout
-from factorexe.models.base import Model
+from factorexe.models.base import Model, Output
 
 
 class Loss(NamedTuple):
@@ -51,17 +51,33 @@ class Objective(nn.Module):
         """The batch with everything random drawn: here by the model alone.  Evaluation leaves it out."""
         return model.prepare(batch, step, generator)
 
-    def loss(self, model: Model, batch: Batch) -> Loss:
-        """The expected loss of a prepared batch."""
-        assert batch.targets is not None
-        assert batch.weights is not None
-        output = model(
+    def read(
+        self, model: Model, batch: Batch, *, embeddings: Tensor | None = None, steps: int | Tensor | None = None
+    ) -> Output:
+        """The states that the model has for a prepared batch.
+
+        Args:
+            embeddings: (B, T, D) in place of the model's own.
+            steps: in place of the depth that the batch or its problems ask for.
+        """
+        steps = batch.steps if steps is None else steps
+        output: Output = model(
             batch.tokens,
+            embeddings=embeddings,
             values=batch.values,
             positions=batch.positions,
             places=batch.places,
             prompt_length=batch.prompt_length,
+            steps=told_steps(model, batch) if steps is None else steps,
+            **({"extra": batch.extra} if batch.extra else {}),
         )
+        return output
+
+    def loss(self, model: Model, batch: Batch) -> Loss:
+        """The expected loss of a prepared batch."""
+        assert batch.targets is not None
+        assert batch.weights is not None
+        output = self.read(model, batch)
         at = batch.weights.flatten().nonzero()[:, 0]  # (M,) supervised positions
         weights = batch.weights.flatten()[at]
         targets = batch.targets.flatten()[at]
@@ -86,6 +102,7 @@ class Objective(nn.Module):
         """
         prompts = self.layout.prompts(batch.examples).to(batch.tokens.device)
         limit = self.layout.limit_for(batch.examples)
+        steps = told_steps(model, prompts) if steps is None else steps
         return generate(model, prompts, self.layout, limit=limit, steps=steps)
 
 
@@ -101,6 +118,11 @@ class ObjectiveConfig(Options):
     def build(self, model: Model, layout: SequenceLayout) -> Objective:
         """The working object; ``model`` may be looked at, and is given again to every call."""
         return Objective(layout)
+
+
+def told_steps(model: Model, batch: Batch) -> Tensor | None:
+    """The depth (B,) at which a model wants these problems to be read; None: its own."""
+    return model.told_steps(torch.from_numpy(batch.examples.difficulty).to(batch.tokens.device))
 
 
 def _guess(share: Tensor, logits: Tensor) -> Tensor:

@@ -8,7 +8,8 @@
 An event that a run did not reach has no number: what is known, that it lies beyond the run's last step, stands in a
 column of its own.  (Three evaluations in a row tell that it is reached: a run that ends on the second of them has not
 reached it.)  The delay, t_gen - t_mem, is beyond what was left after t_mem where t_gen was not reached; where
-t_mem was not, nothing is known of it.  Of a split that was not scored nothing is said.
+t_mem was not, nothing is known of it.  Of a split that was not scored nothing is said.  What ``test`` has found of a
+run stands in its row too.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from factorexe.sweeps.varying import value_text, varying
 AT_LEAST = ".at_least"  # ends the name of a column that holds a bound in place of a number
 DELAY = "delay"
 EVENT_NAMES = (*EVENTS, DELAY)
+_OF_TEST = ("solved", "loss", "solved_by_difficulty", "n_by_difficulty", "compute_per_problem")
 
 Row = dict[str, Any]
 
@@ -84,7 +86,16 @@ def _found(directory: RunDirectory) -> Row:
     except (AttributeError, LookupError, TypeError):
         raise RunError(f"{directory.result} is damaged: expected the record of a run") from None
     planned = _steps_at_first(directory)
+    found |= _tested(directory)
     return found | events | ({} if planned in (None, steps) else {"extended_from": planned})
+
+
+def _tested(directory: RunDirectory) -> Row:
+    """What a last look at the run's best weights has found, if it was taken: ``solved.test.rate`` and so on."""
+    if not directory.test.exists():
+        return {}
+    record = read_json(directory.test)
+    return _leaves({name: record[name] for name in _OF_TEST if isinstance(record.get(name), Mapping)})
 
 
 def _leaves(tree: Mapping[str, Any], path: str = "") -> Row:

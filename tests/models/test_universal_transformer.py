@@ -7,6 +7,7 @@ from torch.testing import assert_close
 from factorexe.generation import generate
 from factorexe.layout import SequenceLayout
 from factorexe.models.base import Cache
+from factorexe.models.decoder import Reading
 from factorexe.models.layers import Context
 from factorexe.models.transformer import TransformerConfig
 from factorexe.models.universal_transformer import UniversalTransformerConfig
@@ -19,9 +20,9 @@ def loud(model):
     """Double precision, with weights large enough to make every path count."""
     model = model.double().eval()
     with torch.no_grad():
-        for name in ("embedding", "position", "step"):
-            if getattr(model, name, None) is not None:
-                getattr(model, name).weight.mul_(50)
+        for table in (model.embedding, model.position, getattr(getattr(model, "signal", None), "step", None)):
+            if table is not None:
+                table.weight.mul_(50)
     return model
 
 
@@ -87,7 +88,8 @@ def test_added_input_is_seen_again_by_every_step():
     state = torch.zeros_like(x)
     for _ in range(3):
         state = model.blocks[0](state + x, alone, 0)
-    assert_close(model.core(x, alone, None), state, rtol=0, atol=0)
+    everywhere = Reading(TOKENS, torch.arange(6), None, None, {})
+    assert_close(model.core(x, alone, everywhere).states[0], state, rtol=0, atol=0)
 
 
 def test_concatenated_input_begins_as_added_input():
@@ -108,7 +110,7 @@ def test_parameters_do_not_depend_on_steps(embedding):
 
 def test_a_learned_step_embedding_has_a_row_for_each_step_and_refuses_more():
     model = build(step_embedding="learned", steps=3)
-    assert model.step.weight.shape == (3, 16)
+    assert model.signal.step.weight.shape == (3, 16)
     model(TOKENS, steps=2)
     with pytest.raises(ValueError, match=r"4 steps; .* knows 3 \(model\.steps\)"):
         model(TOKENS, steps=4)
@@ -117,14 +119,14 @@ def test_a_learned_step_embedding_has_a_row_for_each_step_and_refuses_more():
 def test_every_step_has_a_signal_of_its_own():
     for embedding in ("learned", "sinusoidal", "remaining"):
         model = build(step_embedding=embedding, steps=3)
-        signals = [model._signal(step, 3, model.embed(TOKENS)) for step in range(3)]
+        signals = [model.signal(step, 3, model.embed(TOKENS)) for step in range(3)]
         assert len({tuple(signal.tolist()) for signal in signals}) == 3
 
 
 def test_remaining_steps_count_down_to_zero_for_each_row():
     model = build(step_embedding="remaining")
-    rows = model._signal(1, torch.tensor([2, 4]), model.embed(TOKENS))  # in the second step 0 and 2 are left
-    assert_close(rows, torch.stack([0 * model.step.weight, 2 * model.step.weight]), rtol=0, atol=0)
+    rows = model.signal(1, torch.tensor([2, 4]), model.embed(TOKENS))  # in the second step 0 and 2 are left
+    assert_close(rows, torch.cat([0 * model.signal.step.weight, 2 * model.signal.step.weight]), rtol=0, atol=0)
 
 
 def test_compute_counts_prelude_loop_and_coda():

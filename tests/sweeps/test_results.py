@@ -41,6 +41,18 @@ def test_a_row_holds_what_varies_and_every_number_of_the_result(tmp_path):
     assert not any("interval" in column or "samples" in column for column in first)
 
 
+def test_a_last_look_at_a_run_stands_in_its_row(tmp_path):
+    plan = read(sketch(tmp_path, seeds(result(0.5), result(0.75))))
+    record = {
+        "checkpoint": "best",
+        "solved": {"test": {"rate": 0.25, "n": 8, "interval": [0.1, 0.5]}, "ood_test": None},
+    }
+    (plan.directory(plan.planned[1]) / "test.json").write_text(json.dumps(record))
+    first, second = rows(plan)
+    assert (first["solved.test.rate"], second["solved.test.rate"], second["solved.test.n"]) == (None, 0.25, 8)
+    assert not any("ood_test" in column or "checkpoint" in column for column in second)
+
+
 def test_an_option_that_only_some_runs_have_varies(tmp_path):
     first, second = found(tmp_path, ({"model": "transformer"}, result()), ({"model": "other", "model.steps": 2}, None))
     assert (first["model.steps"], second["model.steps"]) == (None, 2)

@@ -1,0 +1,1 @@
+"""Depth: how many steps of its loop a model is trained with; one file each."""
