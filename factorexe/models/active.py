@@ -30,7 +30,7 @@ class Active:
         self.place: tuple[Tensor, Tensor] | None = None  # (M,) each: row and query; None: in their order, without gaps
         if length == 1:  # as in decoding: the same as below in far fewer operations
             self.row, self.column = index, torch.zeros_like(index)
-            if 3 * len(index) < 2 * batch:
+            if 4 * len(index) < 3 * batch:
                 self.rows = index
             elif len(index) < batch:
                 self.place = index, self.column
@@ -39,7 +39,7 @@ class Active:
         self.row, self.column = index // length, index % length  # (M,) each
         count = torch.bincount(self.row, minlength=batch)  # (B,)
         rows, most = int((count > 0).sum()), int(count.max())
-        if 2 * (batch - rows) * most > rows:  # to fetch two rows takes about as long as attention of a query in one
+        if 3 * (batch - rows) * most > rows:  # measured: to fetch three rows takes as long as attention of one query
             self.rows = count.nonzero()[:, 0]
             count = count[self.rows]
         self.packed = (len(count), most)  # R, Q

@@ -389,7 +389,7 @@ def test_as_a_user_types_it(tmp_path):
     while not process.stderr.readline().startswith("model.steps 2:"):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=300)
     assert (process.returncode, out) == (130, "")
     assert "kept in budget.json" in err
     assert len(json.loads((loop / "budget.json").read_text())["passes"]) >= 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import tempfile
@@ -102,7 +103,8 @@ def test_what_two_nodes_compute_while_a_worker_is_killed_is_what_is_computed_und
     assert out == f"{RUNS} of {RUNS} runs finished\n"
     assert "Ray cluster of 2 nodes with 2 CPUs; workers: 2, each with 1 CPU" in err
     assert "its worker died without a word (killed, crashed, or out of memory?); it will be tried again" in err
-    assert len(err.splitlines()) == 2
+    told = [line for line in err.splitlines() if not re.match(r"\d+ of \d+ finished", line)]  # a slow machine says more
+    assert len(told) == 2
     assert outcome(plan) == outcome(undisturbed)
     assert sorted(status.attempts for status in said(plan)) == [1] * (RUNS - 1) + [2]
     assert all(list(plan.directory(run).glob("events.out.*")) for run in plan.planned)  # by workers without a rank
