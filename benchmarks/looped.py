@@ -19,7 +19,7 @@ import copy
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -46,13 +46,14 @@ VOCABULARY = 16
 class Uniform(Halting):
     """Halts after 1 to 8 steps, as likely after any."""
 
-    needs_luck = True
+    def begin(self, like: Tensor, drawn: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The step (...) after which each token halts."""
+        return {"last": torch.randint(1, STEPS + 1, like.shape)}
 
     def decide(self, look: Look) -> Decision:
-        """Luck says when."""
-        assert look.luck is not None
+        """Takes each state as it comes."""
         decision = latest(look)
-        return decision._replace(halted=decision.halted | (look.luck < look.step / STEPS))
+        return decision._replace(halted=decision.halted | (look.kept["last"] <= look.step))
 
 
 def medians(one: Callable[[], object], other: Callable[[], object], repetitions: int) -> tuple[float, float, float]:

@@ -24,7 +24,7 @@ Made = tuple[Tensor, Tensor]  # keys and values
 class Seen(NamedTuple):
     """What the queries of one attention may look at.  R rows that have a token left, with Q queries at most."""
 
-    keys: Tensor | Sequence[Tensor]  # (R, H, keys, head), or in several pieces
+    keys: Tensor | Sequence[Tensor]  # (B, H, keys, head), of all rows, or in several pieces
     values: Tensor | Sequence[Tensor]  # as the keys
     bias: Tensor | None  # (R or 1, 1, Q or 1, keys) of looking; None: everywhere
 
@@ -45,10 +45,7 @@ class Memory:
         keys, values = self.merged(slot[1], made, context)
         if context.cache is not None:
             keys, values = context.cache.append(slot, keys, values)
-        active = context.active
-        if active is None:
-            return Seen(keys, values, context.bias)
-        return Seen(active.of_rows(keys), active.of_rows(values), active.bias(context.bias))
+        return Seen(keys, values, context.bias if context.active is None else context.active.bias(context.bias))
 
     def merged(self, layer: int, made: Made, context: Context) -> Made:
         """The latest keys and values (B, H, T, head) of every token."""

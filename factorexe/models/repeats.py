@@ -36,9 +36,7 @@ class Repeats(Memory):
         super().__init__()
         self.steps, self.halts, self.detaches = steps, halts, detaches
         self._grown: dict[int, list[_Grown]] = {}  # layer -> keys and values, where there is no cache
-        self._entries: dict[
-            int, list[tuple[Tensor, Tensor]]
-        ] = {}  # layer -> keys and values of each repeat in the cache
+        self._entries: dict[int, list[Made]] = {}  # the same in a cache, of each repeat
         self._biases: list[Tensor | None] = []  # of looking at each repeat (B or 1, 1, T or 1, keys)
         self._bias: Tensor | None = None  # of looking at all of them, for the queries of this step
         self._like = torch.empty(0)  # (B, T, H, head) keys of the first repeat
@@ -50,11 +48,10 @@ class Repeats(Memory):
             self._begin(step, made[0], context)
         keys, values = (self._everywhere(part, context) for part in made)
         if context.cache is None:
-            return Seen(*self._behind(layer, (keys, values), context), self._bias)
+            return Seen(*self._behind(layer, (keys, values)), self._bias)
         entries = self._entries.setdefault(layer, [])
         entries.append(context.cache.append(slot, keys, values))
-        of_rows = (lambda part: part) if context.active is None else context.active.of_rows
-        return Seen([of_rows(keys) for keys, _ in entries], [of_rows(values) for _, values in entries], self._bias)
+        return Seen([keys for keys, _ in entries], [values for _, values in entries], self._bias)
 
     def repeat(self, step: int, context: Context) -> None:
         """Everybody has halted: nobody has made ``step``."""
@@ -97,15 +94,12 @@ class Repeats(Memory):
         scatter(everywhere, new, context)
         return everywhere
 
-    def _behind(self, layer: int, new: Made, context: Context) -> Made:
+    def _behind(self, layer: int, new: Made) -> Made:
         """Keys and values so far with the new ones behind them."""
         if layer not in self._grown:
             self._grown[layer] = [_Grown(part, self.steps) for part in new]
-        pair = self._grown[layer]
-        keys, values = (grown.append(part, self.detaches) for grown, part in zip(pair, new, strict=True))
-        if context.active is None:
-            return keys, values
-        return context.active.of_rows(keys), context.active.of_rows(values)
+        keys, values = (grown.append(part, self.detaches) for grown, part in zip(self._grown[layer], new, strict=True))
+        return keys, values
 
 
 class _Grown:

@@ -40,16 +40,17 @@ class Compact(Walker):
             if not len(self.index):
                 self._repeat(step)
                 break
-        states = self._everywhere([tally.output for _, tally, _ in self.halted])[None]
-        price = self._everywhere([tally.price() for _, tally, _ in self.halted])
-        spent = self._everywhere([places.new_full(places.shape, step) for places, _, step in self.halted])
-        return Walked(states, torch.ones_like(states[..., 0]), spent.to(states.dtype), price)
+        places = torch.cat([where for where, _, _ in self.halted])
 
-    def _everywhere(self, parts: list[Tensor]) -> Tensor:
-        """(B, T, ...) from what came of those that halted together."""
-        found = torch.cat(parts)
-        places = torch.cat([places for places, _, _ in self.halted])
-        return torch.empty_like(found).index_copy_(0, places, found).view(*self.shape, *found.shape[1:])
+        def everywhere(parts: list[Tensor]) -> Tensor:
+            """(B, T, ...) from what came of those that halted together."""
+            found = torch.cat(parts)
+            return torch.empty_like(found).index_copy_(0, places, found).view(*self.shape, *found.shape[1:])
+
+        states = everywhere([tally.output for _, tally, _ in self.halted])[None]
+        spent = everywhere([places.new_tensor(step).expand(len(where)) for where, _, step in self.halted])
+        price = everywhere([tally.price() for _, tally, _ in self.halted])
+        return Walked(states, torch.ones_like(states[..., 0]), spent.to(states.dtype), price)
 
     def _advance(self, step: int) -> None:
         """One step of the tokens that are left."""
@@ -112,10 +113,8 @@ class Compact(Walker):
         if not len(stay):
             return
         is_output = self.tally.output is self.state.high
-        self.state, self.entry = (
-            self.state.each(lambda part: part.index_select(0, stay)),
-            self.entry.index_select(0, stay),
-        )
+        self.state = self.state.each(lambda part: part.index_select(0, stay))
+        self.entry = self.entry.index_select(0, stay)
         self.tally = self.tally.at(stay, self.state.high if is_output else None)
         self.gate = None if self.gate is None else self.gate[stay]
         if self.decider is None:
