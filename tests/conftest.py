@@ -37,3 +37,18 @@ def install(tmp_path, monkeypatch):
     for name in set(sys.modules) - before:
         if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs one command, word by word: exit code, stdout, stderr."""
+    from factorexe.cli import main
+
+    def typed(*words):
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as left:
+            code = left.code
+        return code, *capsys.readouterr()
+
+    return typed

@@ -8,7 +8,6 @@ import pytest
 import torch
 
 import factorexe
-from factorexe.cli import main
 from factorexe.config import ConfigError
 from factorexe.evaluation import evaluate, predict, reloaded
 from factorexe.rundir import RunError
@@ -45,20 +44,6 @@ def learned(tmp_path_factory):
     """The same with learned positions and a learned step embedding."""
     changes = {"model.positions": "learned", "model.step_embedding": "learned", "trainer.max_steps": 1}
     return fitted(tmp_path_factory.mktemp("learned"), **changes)
-
-
-@pytest.fixture
-def command(capsys):
-    """Runs one command: exit code, stdout, stderr."""
-
-    def typed(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as left:
-            code = left.code
-        return code, *capsys.readouterr()
-
-    return typed
 
 
 def refused(answer, *parts):

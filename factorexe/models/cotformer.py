@@ -65,12 +65,12 @@ class CoTFormerConfig(LoopedConfig):
                 "a CoTFormer keeps what tokens were in every repeat, which halting.others_see soft would replace: use"
                 " frozen or running"
             )
-        if self.backprop is not None:
-            raise ValueError(
-                "a CoTFormer reads its input in the first repeat alone: with backprop its embedding would learn"
-                " nothing; leave backprop out"
-            )
         return self
+
+    @property
+    def reads_input_once(self) -> bool:
+        """In the first repeat."""
+        return True
 
     def build(self, vocabulary: int, max_length: int) -> CoTFormer:
         """The network."""

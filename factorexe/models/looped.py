@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -82,6 +82,20 @@ class LoopedConfig(DecoderConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _gradients_reach_the_input(self) -> LoopedConfig:
+        if self.backprop is not None and self.reads_input_once:
+            raise ValueError(
+                "backprop: this loop reads its input in the first step alone, so that its embedding would learn"
+                " nothing; leave backprop out"
+            )
+        return self
+
+    @property
+    def reads_input_once(self) -> bool:
+        """Whether the first step alone sees the embedded input."""
+        return False
+
     @property
     def knows_steps(self) -> str | None:
         """What has weights for each step, so that the loop makes no more of them; None: nothing."""
@@ -101,11 +115,6 @@ class Looped(Decoder):
     """Token embedding, prelude, looped group, coda, norm, readout."""
 
     config: LoopedConfig
-    numbered_rows: ClassVar[tuple[str, ...]] = (
-        *Decoder.numbered_rows,
-        "signal.step.weight",
-        *(f"policy.{name}" for name in ("routers", "quantiles", "batches")),
-    )
 
     def __init__(self, config: LoopedConfig, vocabulary: int, max_length: int) -> None:
         super().__init__(config, vocabulary, max_length)
@@ -115,6 +124,8 @@ class Looped(Decoder):
         self.loop_norm = norm(config.width) if config.loop_norm else nn.Identity()
         self.signal = StepSignal(config.step_embedding, config.width, config.steps)
         self.policy = config.halting.build(config.width, config.steps)
+        own = ("signal.step.weight", *(f"policy.{name}" for name in self.policy.numbered_rows))
+        self.numbered_rows = (*Decoder.numbered_rows, *own)  # type: ignore[misc]
         self.compacts = True  # whether halted tokens leave the batch in evaluation; else they are masked out
         depth = self.applications(config.steps)
         assert isinstance(depth, int)
@@ -161,8 +172,7 @@ class Looped(Decoder):
     @property
     def compiles(self) -> bool:
         """Only where every batch makes the same steps: each number of steps would be compiled anew."""
-        fixed = (isinstance(self.config.halting, FixedConfig), isinstance(self.config.depth, FixedDepthConfig))
-        return all(fixed)
+        return isinstance(self.config.halting, FixedConfig) and isinstance(self.config.depth, FixedDepthConfig)
 
     def prepare(self, batch: Batch, step: int, generator: torch.Generator | None) -> Batch:
         """The batch with its depth, what the halting policy draws, and the offsets of places."""
@@ -213,17 +223,18 @@ class Looped(Decoder):
                 with torch.set_grad_enabled(torch.is_grad_enabled() and step >= quiet):
                     state = self.advance(state, x, step, steps, context)
             return one_state(state.high, per_step * steps)
-        limit = steps[:, None].expand(x.shape[:2]) if isinstance(steps, Tensor) else self._everywhere(steps, x)
+        limit = torch.as_tensor(steps, device=x.device).view(-1, 1).expand(x.shape[:2])
         sees = getattr(self.config.halting, "others_see", "frozen")
         halts = (not self.training or self.policy.training_halts or isinstance(steps, Tensor)) and sees != "running"
         context = context._replace(memory=self.memory(total, halts=halts or sees == "soft"))
+        draws = self.policy.needs_luck and not self.training
         loop = Loop(
             _Group(self),
             self.policy,
             self.readout,
             sees,
             self._decider(reading, context),
-            luck(reading.tokens, reading.positions, context.cache) if self._needs_luck() else None,
+            luck(reading.tokens, reading.positions, context.cache) if draws else None,
             {name.removeprefix(_HALTING): value for name, value in reading.drawn.items() if name.startswith(_HALTING)},
             quiet,
             reading.tokens != 0 if self.training else None,
@@ -231,13 +242,6 @@ class Looped(Decoder):
         compact = self.compacts and not self.training and not torch.is_grad_enabled()
         walked = walk(loop, state, x, limit, context, compact=compact)
         return Output(walked.states, walked.weight, per_step * walked.steps, walked.penalty, x.new_zeros(()))
-
-    @staticmethod
-    def _everywhere(steps: int, x: Tensor) -> Tensor:
-        return torch.full(x.shape[:2], steps, device=x.device)
-
-    def _needs_luck(self) -> bool:
-        return self.policy.needs_luck and not self.training
 
     def _decider(self, reading: Reading, context: Context) -> Tensor | None:
         """The last position (B,) of each row's prompt, where it decides for its row."""

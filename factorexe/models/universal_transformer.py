@@ -70,6 +70,11 @@ class UniversalTransformerConfig(LoopedConfig):
             raise ValueError(f"states 2 adds the input in every step: injection has to be add (got {self.injection})")
         return self
 
+    @property
+    def reads_input_once(self) -> bool:
+        """Without injection."""
+        return self.injection == "none"
+
     def build(self, vocabulary: int, max_length: int) -> UniversalTransformer:
         """The network."""
         return UniversalTransformer(self, vocabulary, max_length)

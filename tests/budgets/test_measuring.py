@@ -13,7 +13,6 @@ from sketched_budgets import scores
 import factorexe
 from factorexe.arithmetic import decoding_multiply_adds
 from factorexe.budgets import measuring
-from factorexe.cli import main
 from factorexe.config import ConfigError
 from factorexe.evaluation import evaluate, reloaded
 from factorexe.rundir import RunError
@@ -84,20 +83,6 @@ def made(monkeypatch):
 
     monkeypatch.setattr(measuring, "scored", scored)
     return found
-
-
-@pytest.fixture
-def command(capsys):
-    """Runs one command: exit code, stdout, stderr."""
-
-    def typed(*words):
-        try:
-            code = main([str(word) for word in words])
-        except SystemExit as left:
-            code = left.code
-        return code, *capsys.readouterr()
-
-    return typed
 
 
 def refused(answer, part):

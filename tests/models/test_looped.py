@@ -209,6 +209,7 @@ def test_training_deeper_than_a_learned_step_embedding_is_refused():
     [
         ({"sharing": "sequence", "halting": "act"}, "with halting or two states use cycle"),
         ({"states": 2, "injection": "none"}, "injection has to be add"),
+        ({"injection": "none", "backprop": 2}, "its embedding would learn nothing; leave backprop out"),
     ],
 )
 def test_what_does_not_fit_a_loop_is_refused_in_a_line(options, message):

@@ -56,11 +56,13 @@ class Halting(nn.Module):
     """A policy at work; an nn.Module since it may be learned.
 
     Class attributes:
+        numbered_rows: parameters and buffers with one row for each step.
         needs_luck: whether decisions are drawn, in evaluation.  Luck is a function of the tokens up to the position,
             so a row has the same in any batch, with a cache or without.
         training_halts: whether tokens stop in training too; else all make every step there.
     """
 
+    numbered_rows: ClassVar[tuple[str, ...]] = ()
     needs_luck: ClassVar[bool] = False
     training_halts: ClassVar[bool] = False
 

@@ -64,6 +64,7 @@ class MixtureOfRepeatsConfig(HaltingConfig):
 class MixtureOfRepeats(Halting):
     """A router and the quantiles of its scores for every repeat but the last.  R repeats."""
 
+    numbered_rows: ClassVar[tuple[str, ...]] = ("routers", "quantiles", "batches")
     training_halts: ClassVar[bool] = True
     quantiles: Tensor  # (R - 1, intervals + 1) of the scores of each router, from the lowest to the highest
     batches: Tensor  # (R - 1,) that they are means over
