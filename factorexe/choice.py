@@ -67,13 +67,17 @@ class Choice:
 
 
 class Choices:
-    """Marks a field as an ordered set of names of a registry group; it may be empty if nothing is the default.
+    """Marks a field as an ordered set of names of a registry group.
 
     Without a run as well the field takes any spelling of the set, or nothing for the default.
+
+    Args:
+        least: how many there have to be; one if something is the default and nothing else is said.
     """
 
-    def __init__(self, group: str, default: Sequence[str] = ()) -> None:
+    def __init__(self, group: str, default: Sequence[str] = (), least: int | None = None) -> None:
         self.group, self.default = group, tuple(default)
+        self.least = int(bool(default)) if least is None else least
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> CoreSchema:
         schema = core_schema.no_info_plain_validator_function(self.bound)
@@ -138,8 +142,12 @@ class Binder:
         """``cls`` with the options of everything that was chosen."""
         return self._bound(cls, "", self.given)
 
-    def _bound(self, cls: type[BaseModel], path: str, given: dict[str, Any], **fixed: str) -> type[BaseModel]:
-        fields: dict[str, Any] = {name: (Literal[value], value) for name, value in fixed.items()}
+    def _bound(
+        self, cls: type[BaseModel], path: str, given: dict[str, Any], meaning: str | None = None, **fixed: str
+    ) -> type[BaseModel]:
+        fields: dict[str, Any] = {
+            name: (Literal[value], Field(value, description=meaning)) for name, value in fixed.items()
+        }
         for field, info in cls.model_fields.items():
             where = f"{path}.{field}" if path else field
             choice = mark_of(info)
@@ -171,7 +179,8 @@ class Binder:
         plugin = self._loaded(choice.group, where, name, f"{where} {name}", from_file=from_file)
         if plugin is None:
             return _Anything
-        return self._bound(plugin, where, given[field], name=str(name))
+        others = f"Another one: {where} NAME, one of {', '.join(Registry(choice.group).names())}"
+        return self._bound(plugin, where, given[field], others, name=str(name))
 
     def _chosen_set(self, choices: Choices, where: str, given: dict[str, Any], field: str) -> type[BaseModel]:
         said, value = self.said.pop(where, None), given.get(field)
@@ -181,7 +190,7 @@ class Binder:
         given[field] = {}
         try:
             found = members(value, choices.default)
-            if choices.default and not found:
+            if len(found) < choices.least:
                 raise ValueError(f"expected at least one of: {', '.join(Registry(choices.group).names())}")
         except ValueError as error:
             self.errors.append(f"{where}: {error}")
@@ -197,7 +206,8 @@ class Binder:
             fields[key] = _defaulted(cls, None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a task may be called copy, as a method of every pydantic model is
-            bound = create_model("Chosen", __base__=Chosen, __doc__="Options of each.", **fields)
+            listed = f"Any of {', '.join(Registry(choices.group).names())}: --{where} NAME,NAME"
+            bound = create_model("Chosen", __base__=Chosen, __doc__=listed, **fields)
         bound._group = choices.group
         return bound
 

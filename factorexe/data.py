@@ -24,6 +24,7 @@ from typing import Any
 import lightning.pytorch as lightning
 import numpy as np
 import torch
+import torch.distributed as distributed
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
@@ -31,7 +32,7 @@ from factorexe.curriculum import Curriculum, UniformConfig
 from factorexe.generation import Generated
 from factorexe.layout import Batch, SequenceLayout
 from factorexe.splits import Splits
-from factorexe.tasks.base import Examples, Task
+from factorexe.tasks.base import Examples, IntArray, Task
 
 SCORED = ("seen", "val", "ood")  # by every evaluation of a run; test and ood_test are read by `test` alone
 EVALUATION_ROWS = 500
@@ -64,6 +65,7 @@ class TaskDataModule(lightning.LightningDataModule):
             mixture=options.mixture,
             chain=layout.chain,
         )
+        self._orders: dict[str, IntArray] = {}
         if _chosen(options.curriculum):
             self.splits.entry = self._entry
 
@@ -77,13 +79,32 @@ class TaskDataModule(lightning.LightningDataModule):
         return tuple(split for split in SCORED if len(self.splits.evaluation(split)))
 
     def batch(self, split: str, index: int) -> Batch:
-        """Batch ``index`` of a split: the training order, or the split's fixed problems over and over."""
+        """Batch ``index`` of a split: the training order, or the split's fixed problems over and over, in one order in
+        which their difficulties are mixed.
+
+        Raises:
+            ValueError: the split holds no problem.
+        """
         size = self.options.batch_size
         if split == "train":
             return self.layout.batch(self._train_batch(index, size), self._length("train"))
-        examples = self.splits.evaluation(split)
-        rows = np.arange(index * size, (index + 1) * size) % len(examples)
+        examples, order = self.splits.evaluation(split), self._mixed(split)
+        if not len(order):
+            raise ValueError(f"{split} holds no problem")
+        rows = order[np.arange(index * size, (index + 1) * size) % len(order)]
         return self.layout.batch(examples.select(rows), self._length(split))
+
+    def _mixed(self, split: str) -> IntArray:
+        """The problems of a split in another order, always the same one; they stand difficulty by difficulty."""
+        if split not in self._orders:
+            count = len(self.splits.evaluation(split))
+            self._orders[split] = np.random.default_rng([self.options.split_seed, count]).permutation(count)
+        return self._orders[split]
+
+    def variants(self, batch: Batch, rng: np.random.Generator) -> Batch | None:
+        """The problems of a training batch in another form with the same label; None where the task offers none."""
+        found = self.task.variants(batch.examples, rng)
+        return None if found is None else self.layout.batch(found, self._length("train"))
 
     def _train_batch(self, index: int, size: int) -> Examples:
         if self.curriculum is None:
@@ -178,8 +199,15 @@ class _Stream(IterableDataset[Batch]):
         worker = get_worker_info()
         index = self.start + (worker.id if worker else 0)
         while True:
-            yield self.data.batch("train", index)
+            yield _own(self.data.batch("train", index))
             index += worker.num_workers if worker else 1
+
+
+def _own(batch: Batch) -> Batch:
+    """The rows of this process: every R-th of those of all R that train together."""
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return batch
+    return batch.select(torch.arange(distributed.get_rank(), len(batch), distributed.get_world_size()))
 
 
 def _chosen(curriculum: Any) -> bool:

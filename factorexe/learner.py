@@ -1,15 +1,16 @@
 """The one LightningModule: model + objective + what turns gradients into updates.
 
 Training runs under Lightning's automatic optimization, so clipping, accumulation and mixed precision are
-Lightning's.  Gradients are taken in ``backward``, the one place where they come into being; everything
-random in a step comes from the default generator, which is seeded from (seed, step, micro-batch) first, so a
-resumed run draws what the uninterrupted one drew.
+Lightning's.  The gradient procedure does its forward passes in ``training_step``, its backward passes in
+``backward``, and edits gradients in ``on_before_optimizer_step``; an optimizer that is wrapped, or that is hooked
+before its step, would edit what Lightning's closure then makes anew.  Everything random in a step comes from the
+default generator, which is seeded from (seed, step, micro-batch, rank) first, so a resumed run draws what the
+uninterrupted one drew.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import lightning.pytorch as lightning
@@ -18,8 +19,11 @@ from torch import Tensor
 
 from factorexe.generation import Generated
 from factorexe.layout import Batch
+from factorexe.micro_step import MicroStep
 from factorexe.models.base import Model
 from factorexe.objectives.base import Objective
+from factorexe.optim.flat import Flat
+from factorexe.optim.procedure import Procedure
 from factorexe.scores import Score, SplitScore
 
 # Problems of each difficulty whose loss is computed.  Scoring 1,000 answers took 0.53 s and their loss as long again
@@ -48,7 +52,8 @@ class Learner(lightning.LightningModule):
         self.optim, self.seed = optim, seed
         self.scores: dict[str, Score] = {}  # of the latest evaluation, by split
         self._metrics: list[SplitScore] = []
-        self._trained = [p for p in self.parameters() if p.requires_grad]  # kept: finding them takes 0.1 ms
+        self.flat = Flat(self.named_parameters())
+        self.procedure = Procedure(optim, self.flat)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Lightning notes the name of the hook at hand here, some thirty times a step; a module's own way of
@@ -61,12 +66,31 @@ class Learner(lightning.LightningModule):
     def training_step(self, batch: Batch, index: int) -> dict[str, Tensor]:
         """The mean loss over supervised tokens."""
         prepared = self.objective.prepare(self.model, batch, self.global_step, self._seeded(index))
-        loss = self.objective.loss(self.model, prepared)
-        return {"loss": loss.total / loss.weight}
+        step = MicroStep(
+            self.flat,
+            self.model,
+            self.objective,
+            self._data,
+            number=index,
+            seed=self.seed,
+            made=self.global_step,
+            device=self.device,
+            precision=self.trainer.precision_plugin.train_step_context,
+        )
+        return {"loss": self.procedure.begin(step, prepared)}
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Adds the gradient of the loss, scaled by Lightning for accumulation, to ``p.grad``."""
-        _add(self._trained, torch.autograd.grad(loss, self._trained, allow_unused=True))
+        """Adds the batch's gradient, scaled for accumulation as Lightning scales the loss, to ``p.grad``."""
+        self.procedure.backward(1 / self.trainer.accumulate_grad_batches)
+
+    def on_before_optimizer_step(self, optimizer: Any) -> None:
+        """Filters and controls, once for each step, before the gradient is clipped."""
+        self.procedure.before(optimizer, self.global_step)
+
+    def optimizer_step(self, epoch: int, batch_idx: int, optimizer: Any, optimizer_closure: Any = None) -> None:
+        """The optimizer's step, and what controls do after it."""
+        super().optimizer_step(epoch, batch_idx, optimizer, optimizer_closure)
+        self.procedure.after(self.trainer.optimizers[0], self.global_step + 1)  # counted only after this hook
 
     def configure_gradient_clipping(
         self,
@@ -77,7 +101,7 @@ class Learner(lightning.LightningModule):
         """Clips by norm.  Lightning refuses to when a fused optimizer meets mixed precision, for the sake of
         fp16's loss scale, which is not used here."""
         if gradient_clip_val is not None:
-            torch.nn.utils.clip_grad_norm_(self._trained, gradient_clip_val)
+            torch.nn.utils.clip_grad_norm_(self.flat.parameters, gradient_clip_val)
 
     def on_train_batch_end(self, outputs: Any, batch: Batch, batch_idx: int) -> None:
         """The last step is evaluated, whatever the cadence."""
@@ -102,7 +126,7 @@ class Learner(lightning.LightningModule):
     def _seeded(self, index: int) -> torch.Generator:
         """The default generator of the device, seeded for this micro-batch."""
         micro = index % self.trainer.accumulate_grad_batches
-        number = ((self.seed * 1_000_003 + self.global_step) * 4_099 + micro) % 2**63
+        number = ((self.seed * 1_000_003 + self.global_step) * 4_099 + micro + 2**48 * self.global_rank) % 2**63
         torch.default_generator.manual_seed(number)
         if self.device.type != "cpu":
             torch.get_device_module(self.device).manual_seed(number)
@@ -150,23 +174,9 @@ class Learner(lightning.LightningModule):
         self.scores = {name: metric.compute() for name, metric in zip(names, self._metrics, strict=True)}
         if hasattr(self._data, "learned"):
             self._data.learned(self.global_step, self.scores)
+        self.procedure.learned(self.global_step, {name: of for name, of in self.scores.items() if name == "seen"})
 
 
 def _span(batches: list[Batch]) -> range:
     levels = [batch.examples.difficulty for batch in batches]
     return range(min(int(level.min()) for level in levels), max(int(level.max()) for level in levels) + 1)
-
-
-def _add(parameters: Sequence[Tensor], gradients: Sequence[Tensor | None]) -> None:
-    """Adds to ``p.grad``.  What no loss used stays None; memory that autograd shares between gradients is
-    copied, since clipping writes in place."""
-    owned: set[int] = set()
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if gradient is None:
-            continue
-        if parameter.grad is not None:
-            parameter.grad += gradient
-            continue
-        shared = gradient.data_ptr() in owned or not gradient.is_contiguous()
-        parameter.grad = gradient.clone(memory_format=torch.contiguous_format) if shared else gradient
-        owned.add(gradient.data_ptr())

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 
 from factorexe.config import ConfigError
+from factorexe.micro_step import MicroStep
+from factorexe.optim.flat import Flat
 from factorexe.rundir import RunError
 from factorexe.splits import SplitError
 
@@ -39,6 +41,38 @@ def check_data(data: Any, config: Any, say: Say) -> None:
     found = len(splits.finite_train()) if wanted is not None else None
     if found is not None and found < wanted:
         say(f"{found} train problems instead of {wanted}: a difficulty holds fewer than its share; all it has are used")
+
+
+def check_procedure(built: Any, config: Any) -> None:
+    """Refuse a gradient procedure whose parts do not fit together, or that this task's problems cannot serve.
+
+    Raises:
+        ConfigError: one line.
+    """
+    flat = Flat(built.model.named_parameters())
+    optim, seed = config.optim, config.seed
+    measure, name = optim.measure.build(), optim.aggregate.name
+    try:
+        aggregator = optim.aggregate.build(flat)
+    except ValueError as error:
+        raise ConfigError(f"optim.aggregate {name}: {error}") from None
+    if aggregator.guided and not measure.guides:
+        raise ConfigError(
+            f"optim.aggregate {name} needs the gradient of held-out problems: use --optim.measure guide"
+            f" --optim.measure.inner {optim.measure.name}"
+        )
+    if aggregator.least > 1 and not measure.splits:
+        raise ConfigError(
+            f"optim.aggregate {name} compares the gradients of parts, and optim.measure {optim.measure.name} asks for"
+            " one gradient: use --optim.measure microbatch"
+        )
+    with torch.random.fork_rng(devices=[]):
+        batch = built.data.batch("train", 0)
+        step = MicroStep(flat, built.model, built.objective, built.data, seed=seed)
+        try:
+            optim.measure.check(step, batch)
+        except ValueError as error:
+            raise ConfigError(f"optim.measure {optim.measure.name}: {error}") from None
 
 
 def refuse_missing_device(accelerator: str) -> None:

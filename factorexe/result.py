@@ -2,7 +2,7 @@
 
 result.json holds the final and best solved rate of each split, losses, gaps, the event steps, and what it all
 cost.  ``best`` is the evaluation with the highest solved rate on val (then the lowest val loss), for every
-split alike: val chose it.
+split alike: val chose it.  An event that is null was not reached by step ``events_censored_at``.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from factorexe.arithmetic import known_multiply_adds
 from factorexe.callbacks.generalization import GeneralizationMonitor
-from factorexe.metrics import events
+from factorexe.metrics import events, lowest_val_after_t_gen
 from factorexe.tasks.base import Examples, solved_by
 
 _SPLITS = ("seen", "val", "ood")
@@ -26,7 +26,7 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
     examples = steps * monitor.problems_per_step
     training_time = max(monitor.wall_time - monitor.evaluation_time, 1e-9)
     in_play = last.get("curriculum/difficulty")
-    batch_cost = known_multiply_adds(run.config.model, learner, built.data)
+    batch_cost = known_multiply_adds(run.config.model, learner, built.data) * learner.procedure.measure.passes
     return {
         "solved": {split: _solved(split, monitor, last, best) for split in _SPLITS},
         "loss": {split: last.get(f"loss/{split}") for split in ("train", *_SPLITS)},
@@ -36,6 +36,8 @@ def result_of(run: Any, built: Any, learner: Any, monitor: GeneralizationMonitor
         "n_by_difficulty": _by_difficulty(monitor, "n"),
         "gap": {kind: last.get(f"gap/{kind}") for kind in ("solved", "loss")},
         "events": events(monitor.rows),
+        "events_censored_at": int(last["step"]),
+        "lowest_val_after_t_gen": lowest_val_after_t_gen(monitor.rows),
         "steps": steps,
         "best_step": int(best["step"]),
         "examples": examples,

@@ -19,7 +19,13 @@ from typing import Any, NamedTuple
 
 from factorexe.config import ConfigError, Resolved, resolve, run_id, run_place
 from factorexe.contents import Contents
-from factorexe.preflight import check_data, refuse_missing_compiler, refuse_missing_device, refuse_unwritable
+from factorexe.preflight import (
+    check_data,
+    check_procedure,
+    refuse_missing_compiler,
+    refuse_missing_device,
+    refuse_unwritable,
+)
 from factorexe.record import create
 from factorexe.rundir import RunDirectory, RunError, read_checkpoint, read_json, write
 from factorexe.threads import default_threads
@@ -74,9 +80,9 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether every step has been made and the result is written."""
+        """Whether every step has been made, or the run has ended early, and the result is written."""
         result = self.result
-        return result is not None and result["steps"] >= self.max_steps
+        return result is not None and (result["steps"] >= self.max_steps or "ended" in result)
 
     def build(self) -> Built:
         """Layout, fresh model, objective and data of this run."""
@@ -170,6 +176,7 @@ def fit(
     if force or not run.directory.record.exists():
         built = _fresh(resolved.config, say)
         check_data(built.data, resolved.config, say)
+        check_procedure(built, resolved.config)
     _refuse_lacking(resolved.config)
     refuse_unwritable(Path(runs))
     if force:

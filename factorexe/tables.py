@@ -44,6 +44,9 @@ def _event_line(result: dict[str, Any]) -> str:
     ]
     if gap is not None:
         lines.append(f"gap, seen to val                    {gap:+.3f} solved, {loss:+.4f} loss")
+    lowest = result.get("lowest_val_after_t_gen")
+    if lowest is not None and lowest < 0.95:  # a late collapse
+        lines.append(f"lowest val after t_gen              {lowest:.3f}")
     return "\n".join(lines)
 
 

@@ -22,9 +22,12 @@ from lightning.pytorch.plugins.environments import LightningEnvironment  # type:
 from lightning.pytorch.profilers import PassThroughProfiler
 from lightning.pytorch.utilities.rank_zero import rank_zero_only  # type: ignore[attr-defined]
 
+from factorexe.callbacks.averaging import WeightAveraging
 from factorexe.callbacks.checkpoints import Checkpoints, Stop
 from factorexe.callbacks.curves import TrainingCurve
+from factorexe.callbacks.ending import EndWhenSolved
 from factorexe.callbacks.generalization import GeneralizationMonitor
+from factorexe.callbacks.instrument import ChosenInstrument
 from factorexe.callbacks.loggers import logger_for
 from factorexe.callbacks.progress import Progress
 from factorexe.callbacks.samples import Samples
@@ -51,12 +54,15 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
         learner = Learner(built.model, built.objective, config.optim, config.seed)
         curve = TrainingCurve(config.trainer.log_every_n_steps, _sortable(config), config.data.batch_size)
         per_step = config.data.batch_size * config.trainer.accumulate_grad_batches
-        monitor = GeneralizationMonitor(run.directory.metrics, curve, per_step, started)
+        instruments = _instruments(config)
+        monitor = GeneralizationMonitor(run.directory.metrics, curve, per_step, started, list(instruments.values()))
         samples = Samples(built.layout)
         checkpoints = Checkpoints(run.directory, monitor, run.record["id"], stop or Stop())
-        callbacks: list[lightning.Callback] = [curve, monitor, samples, checkpoints]
-        if config.trainer.enable_progress_bar:
-            callbacks.insert(3, Progress(curve))
+        shown = [Progress(curve)] if config.trainer.enable_progress_bar else []
+        averaged = [WeightAveraging(config.optim.averaging_decay)] if config.optim.averaging == "ema" else []
+        rate = config.trainer.stop_when_solved
+        ending = [] if rate is None else [EndWhenSolved(monitor, rate)]
+        callbacks = [*instruments.values(), curve, monitor, *ending, samples, *shown, *averaged, checkpoints]
         logger = logger_for(config.trainer.logger, run.directory, reached if checkpoint else None)
         trainer = trainer_for(
             config.trainer,
@@ -75,6 +81,9 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
         with interruptible():
             trainer.fit(learner, datamodule=built.data, ckpt_path=checkpoint, weights_only=True)
         result = result_of(run, built, learner, monitor, trainer.global_step)
+        if trainer.global_step < run.max_steps:
+            result["ended"] = "solved"
+        result |= {key: found for key, each in instruments.items() if (found := dict(each.result()))}
         result["samples"] = [sample._asdict() for sample in samples.latest]
     write(run.directory.result, json.dumps(result, indent=2) + "\n")
 
@@ -106,6 +115,12 @@ class _Unwatched(PassThroughProfiler):
     def profile(self, action_name: str) -> Any:
         """One context for all."""
         return self._nothing
+
+
+def _instruments(config: Any) -> dict[str, ChosenInstrument]:
+    """Those that were chosen and have something to look at in this run, by key."""
+    built = {key: options.build(config) for key, options in dict(config.instruments).items()}
+    return {key: instrument for key, instrument in built.items() if instrument is not None}
 
 
 def _latest_checkpoint(run: Any, say: Any) -> tuple[Path | None, int]:

@@ -120,6 +120,9 @@ def test_the_options_offered_are_those_there_are(model):
     there = {flag for text in listed if text.startswith("  --") for flag in re.findall(r"--[\w.-]+", text[:80])}
     offers = list(Typed(line, "--no-").options())  # reaches into every choice
     choices = {flag.removesuffix(".name") for flag in there if flag.endswith(".name")}
+    choices |= {
+        f"--{text.removesuffix(' options:')}" for text in listed if re.fullmatch(r"[\w.]+ options:", text)
+    }  # sets
     flags = {flag for offer in offers for flag in offer.flags}
     assert flags - choices == {flag for flag in there if not flag.endswith(".name")}
 

@@ -266,3 +266,14 @@ def test_a_bound_run_cannot_be_changed():
     config = resolve({"task": "addition"}).config
     with pytest.raises(ValueError, match="frozen"):
         config.task.digits = 5
+
+
+def test_a_presets_learning_rate_is_not_for_another_optimizer():
+    by_default = resolve({"task": "modular"}).config.optim.optimizer
+    assert (by_default.name, by_default.lr, by_default.weight_decay) == ("adamw", 3e-3, 1.0)
+    other = resolve({"task": "modular", "optim.optimizer": "rprop"}).config.optim
+    assert "weight_decay" not in type(other.optimizer).model_fields
+    assert other.optimizer.lr == type(other.optimizer).model_fields["lr"].default
+    assert other.warmup == 10  # the rest of the preset holds
+    mine = resolve({"task": "modular", "optim.optimizer": {"name": "sgd", "lr": 0.5}}).config.optim.optimizer
+    assert mine.lr == 0.5

@@ -41,10 +41,13 @@ MAY_IMPORT = {
     # training
     "data": {"curriculum", "generation", "layout", "splits", "tasks"},
     "scores": set(),
-    "learner": {"generation", "layout", "models", "objectives", "optim", "scores"},
+    "micro_step": {"layout", "models", "objectives", "optim"},
+    "learner": {"generation", "layout", "micro_step", "models", "objectives", "optim", "scores"},
     "rundir": set(),
     "metrics": set(),
-    "callbacks": {"data", "generation", "layout", "metrics", "rundir", "scores"},
+    "callbacks": {"data", "generation", "layout", "metrics", "probes", "rundir", "scores", "tasks"},
+    "probes": set(),
+    "instruments": {"callbacks", "choice"},
     "arithmetic": {"objectives"},
     "result": {"arithmetic", "callbacks", "metrics", "tasks"},
     "training": {"callbacks", "learner", "result", "rundir", "threads"},
@@ -64,7 +67,7 @@ MAY_IMPORT = {
         ),
     },
     # the edges
-    "preflight": {"config", "rundir", "splits"},
+    "preflight": {"config", "micro_step", "optim", "rundir", "splits"},
     "record": {"__init__", "config", "rundir"},
     "weights": {"rundir"},
     "contents": {"config", "rundir", "weights"},
@@ -72,7 +75,8 @@ MAY_IMPORT = {
     "tables": set(),
     "labels": set(),
     "history": {"metrics", "rundir"},
-    "plots": {"budgets", "history", "labels", "metrics", "sweeps"},
+    "memorization": {"history", "metrics", "rundir"},
+    "plots": {"budgets", "history", "labels", "memorization", "metrics", "sweeps"},
     "evaluation": {
         *("callbacks", "config", "data", "layout", "learner", "run", "rundir", "scores", "tasks", "threads"),
         *("training", "weights"),
@@ -94,6 +98,7 @@ MAY_IMPORT = {
         "config",
         "evaluation",
         "history",
+        "memorization",
         "plots",
         "recipe",
         "registry",
@@ -126,6 +131,8 @@ NO_TORCH = (
     "metrics",
     "labels",
     "history",
+    "instruments",
+    "memorization",
     "plots",
 )
 LOOKS_AT_TORCH = (HOUSE / "cli" / "doctor.py",)  # and at the machine through it, when it runs

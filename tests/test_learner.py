@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader
 from factorexe.config import resolve
 from factorexe.learner import Learner
 from factorexe.objectives.base import Loss
+from factorexe.optim.aggregators.mean import MeanConfig
+from factorexe.optim.measures.plain import PlainConfig
 from factorexe.run import build
 
 STEPS = 4
@@ -157,7 +159,9 @@ class Pair(nn.Module):
 def optim(**options):
     """Plain gradient descent with a step of 1."""
     sgd = SimpleNamespace(build=lambda module: torch.optim.SGD(module.parameters(), lr=1.0))
-    return SimpleNamespace(**{"optimizer": sgd, "warmup": 0, "horizon": 10, "schedule": "constant"} | options)
+    procedure = {"measure": PlainConfig(), "aggregate": MeanConfig(), "filters": {}, "controls": {}}
+    schedule = {"warmup": 0, "horizon": 10, "schedule": "constant"}
+    return SimpleNamespace(**{"optimizer": sgd} | procedure | schedule | options)
 
 
 def test_two_parameters_that_share_a_gradient_are_clipped_once():

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from factorexe.metrics import as_csv, events, read_rows
+from factorexe.metrics import as_csv, events, lowest_val_after_t_gen, read_rows
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def test_the_documented_table_gives_the_documented_events():
     seen = [0.970, 0.991, 0.995, 0.999, 1.0, 1.0]
     val = [0.930, 0.960, 0.985, 0.992, 0.995, 0.996]
     rows = table(seen=seen, val=val, ood=[0.0] * 6)
-    assert events(rows) == {"t_mem": 200, "t_gen": 400, "t_ood": None, "delay": 200}
+    assert events(rows) == {"t_mem": 200, "t_gen": 400, "t_gen_95": 200, "t_ood": None, "delay": 200}
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,17 @@ def test_the_documented_table_gives_the_documented_events():
 )
 def test_reached_is_the_first_of_three_consecutive_evaluations(solved, reached):
     assert events(table(val=solved))["t_gen"] == reached
+
+
+def test_solved_at_95_percent_comes_no_later_than_at_99():
+    assert events(table(val=[0.94, 0.95, 0.96, 0.97, 0.99]))["t_gen_95"] == 200
+    assert events(table(val=[0.94, 0.95, 0.96, 0.97, 0.99]))["t_gen"] is None
+
+
+def test_a_late_collapse_is_the_lowest_val_from_t_gen_on():
+    assert lowest_val_after_t_gen(table(val=[0.1, 0.99, 1.0, 1.0, 0.25, 0.9])) == 0.25
+    assert lowest_val_after_t_gen(table(val=[0.1, 0.99, 1.0, 1.0])) == 0.99
+    assert lowest_val_after_t_gen(table(val=[0.1, 0.5, 0.25])) is None
 
 
 def test_no_delay_without_both_ends():

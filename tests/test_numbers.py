@@ -13,6 +13,7 @@ from factorexe.models.base import Model, Output
 from factorexe.models.transformer import TransformerConfig
 from factorexe.models.universal_transformer import UniversalTransformerConfig
 from factorexe.objectives.base import Objective
+from factorexe.optim.losses.cross_entropy import CrossEntropyConfig
 from factorexe.run import build
 from factorexe.splits import Splits
 from factorexe.tasks.regression import Regression
@@ -63,7 +64,7 @@ class Says(Model):
 def test_the_loss_of_a_number_is_its_squared_error_beside_the_surprise():
     layout = SequenceLayout(TASK, chain=False)
     batch = layout.batch(typed(0.5), 3)  # supervised: y=0.5 <end>
-    loss = Objective(layout).loss(Says(0.9, layout.vocabulary), batch)
+    loss = Objective(layout, CrossEntropyConfig().build()).loss(Says(0.9, layout.vocabulary), batch)
     assert loss.total.item() == pytest.approx(2 * np.log(layout.vocabulary) + 0.4**2, abs=1e-6)
     assert loss.weight.item() == 2
 

@@ -14,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import factorexe
 from factorexe.callbacks.checkpoints import Stop, Stopped
+from factorexe.metrics import read_rows
 from factorexe.run import resume
 from factorexe.rundir import RunError, read_checkpoint
 
@@ -125,7 +126,7 @@ def test_the_result_holds_every_key_of_the_design(finished):
         assert set(found) == {"final", "best", "n", "interval"}
         assert found["interval"][0] <= found["final"] <= found["interval"][1]
     assert set(result["gap"]) == {"solved", "loss"}
-    assert set(result["events"]) == {"t_mem", "t_gen", "t_ood", "delay"}
+    assert set(result["events"]) == {"t_mem", "t_gen", "t_gen_95", "t_ood", "delay"}
     assert set(result["solved_by_difficulty"]) == {"seen", "val", "ood"}
     assert list(result["solved_by_difficulty"]["ood"]) == ["3"]
 
@@ -512,3 +513,34 @@ def test_ranks_left_in_the_environment_switch_off_nothing(finished, tmp_path):
     assert steps(events(run), "solved/val") == [4, 8, 10]
     assert run.result["steps"] == 10
     assert done.stdout == ""
+
+
+def solved_at(rate, runs, **more):
+    """Parity, of which a guess solves half."""
+    options = {"trainer.max_steps": 60, "trainer.val_check_interval": 5, "trainer.stop_when_solved": rate}
+    task = {"task": "parity", "objective": "answer"}
+    return factorexe.fit({**config(), **task, **options, **more}, preset="tiny", runs=runs)
+
+
+def test_a_run_ends_once_val_is_solved_three_times(tmp_path):
+    run = solved_at(0.3, tmp_path)
+    rows = [row["solved/val"] for row in read_rows(run.directory.metrics)]
+    first = next(at for at in range(2, len(rows)) if min(rows[at - 2 : at + 1]) >= 0.3)
+    assert len(rows) == first + 1
+    assert run.result["steps"] == 5 * len(rows) < 60
+    assert run.result["ended"] == "solved"
+    assert run.finished
+
+
+def test_a_run_that_is_never_solved_makes_all_its_steps(tmp_path):
+    run = solved_at(1.0, tmp_path, **{"trainer.max_steps": 10})
+    assert run.result["steps"] == 10
+    assert "ended" not in run.result
+
+
+def test_a_run_killed_before_its_result_ends_where_it_was(tmp_path):
+    run = solved_at(0.3, tmp_path)
+    before = run.result
+    run.directory.result.unlink()
+    again = solved_at(0.3, tmp_path).result
+    assert (again["steps"], again["solved"], again["ended"]) == (before["steps"], before["solved"], "solved")

@@ -11,6 +11,7 @@ The best row is the one with the highest solved rate on val, then the lowest val
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import lightning.pytorch as lightning
 
 from factorexe.callbacks.base import Instrument
 from factorexe.callbacks.curves import TrainingCurve
+from factorexe.callbacks.instrument import ChosenInstrument
 from factorexe.metrics import Row, as_csv
 from factorexe.rundir import write
 from factorexe.scores import Score
@@ -31,10 +33,19 @@ class GeneralizationMonitor(Instrument):
         curve: knows the training loss.
         problems_per_step: problems in one optimizer step.
         started: ``time.perf_counter()`` when the run was started.
+        instruments: whose numbers belong in the rows; their hooks run before the monitor's.
     """
 
-    def __init__(self, file: Path, curve: TrainingCurve, problems_per_step: int, started: float) -> None:
+    def __init__(
+        self,
+        file: Path,
+        curve: TrainingCurve,
+        problems_per_step: int,
+        started: float,
+        instruments: Sequence[ChosenInstrument] = (),
+    ) -> None:
         self.file, self.curve, self.problems_per_step = file, curve, problems_per_step
+        self.instruments = instruments
         self.rows: list[Row] = []
         self.best: int | None = None  # number of the best row
         self.evaluation_time = 0.0
@@ -76,6 +87,9 @@ class GeneralizationMonitor(Instrument):
             self.rows.pop()  # evaluated again after a resume: the same numbers
         numbers = self._numbers(scores) | _in_play(trainer, max(0, step - 1))
         self.rows.append({"step": step, "examples": step * self.problems_per_step, **numbers})
+        for instrument in self.instruments:
+            self.rows[-1] |= instrument.numbers()
+            numbers |= {} if instrument.logs_itself else instrument.numbers()
         self.rows[-1]["wall_time_s"] = round(self.wall_time, 3)
         if self.best is None or self.best >= len(self.rows) - 1 or _rank(self.rows[-1]) > _rank(self.rows[self.best]):
             self.best = len(self.rows) - 1

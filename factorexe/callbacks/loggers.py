@@ -29,7 +29,28 @@ LAYOUT = {
         "token accuracy": ["Multiline", [f"token_accuracy/{_SPLITS}"]],
         "gap in solved": ["Multiline", ["gap/solved"]],
         "gap in loss": ["Multiline", ["gap/loss"]],
-    }
+    },
+    "what one step gains elsewhere": {
+        "one-step generalization ratio": ["Multiline", ["osgr/(seen|val|ood)"]],
+        "memorized share of what seen gains": ["Multiline", ["osgr/mem_gap"]],
+        "decrease of the loss": ["Multiline", ["decrease/(batch|seen|val|ood)"]],
+        "ratio without held-out problems": ["Multiline", ["gram/osgr"]],
+    },
+    "planted wrong answers": {
+        "answered": ["Multiline", ["canary/(acc_wrong|acc_true)"]],
+        "exposure in bits": ["Multiline", ["canary/exposure"]],
+    },
+    "weights and logits": {
+        "norm of the weights": ["Multiline", ["weight/(norm|norm_2d)"]],
+        "logits": ["Multiline", ["logit/(scale|margin)"]],
+        "cosine of gradient and weights": ["Multiline", ["nlm/cos"]],
+        "softmax collapse": ["Multiline", ["softmax/collapse"]],
+        "share of the weights that a step moves": ["Multiline", ["update/ratio"]],
+    },
+    "agreement of gradients": {
+        "cosine": ["Multiline", ["gram/(cos_mean|cos_min)"]],
+        "m-coherence": ["Multiline", ["gram/m_coherence"]],
+    },
 }
 _RESULTS = ("solved/seen", "solved/val", "solved/ood", "loss/val")
 

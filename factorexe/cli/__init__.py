@@ -7,6 +7,7 @@
     factorexe budget RUN                       solved rates for more and less compute than in training
     factorexe compare RUN...                   budget curves of several runs, and whether those are of equal size
     factorexe plot RUN...                      curves of one run, or of several
+    factorexe memorization RUN                 when it knew its problems by heart, when it had the rule
     factorexe sweep plan|run FILE              many runs from one file; worker|status|results|plot DIR
     factorexe tasks list|show NAME|check NAME
     factorexe models list|show NAME
@@ -26,11 +27,11 @@ import sys
 from collections.abc import Sequence
 
 from factorexe import __version__
-from factorexe.cli import budget, compare, doctor, fit, listing, plot, predict, recipes, score, sweep
+from factorexe.cli import budget, compare, doctor, fit, listing, memorization, plot, predict, recipes, score, sweep
 from factorexe.cli.command import DONE, FAILED, INTERRUPTED, BadInput, Parser, refuse
 
 # modules whose ``add`` adds verbs, as in the help
-VERBS = (fit, score, predict, budget, compare, plot, sweep, listing, recipes, doctor)
+VERBS = (fit, score, predict, budget, compare, plot, memorization, sweep, listing, recipes, doctor)
 EPILOG = """\
 factorexe fit --help explains training; factorexe fit --task NAME --help lists every option of a run.
 For completion with TAB, tell the shell: eval "$(register-python-argcomplete factorexe)"

@@ -6,7 +6,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from factorexe.choice import Choice, Options
+from factorexe.choice import Choice, Choices, Options
+
+INSTRUMENTS = ("one-step-probe", "canaries", "weight-and-logit", "gradient-agreement")
 
 
 class NotInId:
@@ -62,8 +64,20 @@ class DataConfig(Options):
 class OptimConfig(Options):
     """From gradients to updates."""
 
+    measure: Annotated[Any, Choice("measures", "plain")]
+    """Which gradients a batch is asked for."""
+    aggregate: Annotated[Any, Choice("aggregators", "mean")]
+    """What becomes of several gradients."""
+    filters: Annotated[Any, Choices("filters")]
+    """What is done to the one gradient before each step, in this order."""
+    controls: Annotated[Any, Choices("controls")]
+    """What is done around each step, the gradient aside."""
     optimizer: Annotated[Any, Choice("optimizers", "adamw")]
     """Optimizer."""
+    averaging: Literal["none", "ema"] = "none"
+    """What is evaluated and kept: the weights as trained, or an exponential moving average of them."""
+    averaging_decay: float = Field(0.999, ge=0, lt=1)
+    """What the moving average keeps of itself at each step."""
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     """Course of the learning rate after the warm-up: down to 0 at the horizon, or constant."""
     warmup: int = Field(100, ge=0)
@@ -79,6 +93,8 @@ class TrainerConfig(Options):
     """Optimizer steps."""
     val_check_interval: int = Field(100, ge=1)
     """Optimizer steps between evaluations."""
+    stop_when_solved: float | None = Field(None, gt=0, le=1)
+    """End training once val is solved at this rate in three evaluations in a row; None makes all steps."""
     log_every_n_steps: int = Field(20, ge=1)
     """Optimizer steps between points of the training curve."""
     accumulate_grad_batches: int = Field(1, ge=1)
@@ -115,6 +131,8 @@ class RunConfig(Options):
     """Which problems."""
     trainer: TrainerConfig = Field(default_factory=TrainerConfig)
     """How long and on what."""
+    instruments: Annotated[Any, Choices("instruments", INSTRUMENTS, least=0)]
+    """What watches the run, beside the evaluations."""
     seed: int = Field(0, ge=0)
     """Seed of weights, batches and dropout."""
     init_from: Annotated[str | None, RunPath()] = None

@@ -1,7 +1,8 @@
 """Options that a task and a model keep under a name: ``default``, which always holds, and what ``--preset`` asks for.
 
 The model may be named by the task's preset.  Where another one is chosen, the task's options for its model hold as
-far as the chosen one has them.
+far as the chosen one has them.  A learning rate or a decay is no such thing: options for an optimizer hold for that one
+alone.
 """
 
 from __future__ import annotations
@@ -9,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from factorexe.blocks import merged, nested
-from factorexe.config.options import RunConfig
+from factorexe.blocks import merged, name_at, nested
+from factorexe.config.options import OptimConfig, RunConfig
 from factorexe.registry import PluginError, Registry, suggestion
 
 
@@ -29,7 +30,8 @@ def preset_layers(
     )
     of_model = _presets_of("models", chosen)
     of_task = {label: _for_model(options, chosen) for label, options in of_task.items()}
-    options = _layered([of_task, of_model], wanted)
+    optimizer = said.get("optim.optimizer") or name_at(layers, "optim.optimizer")
+    options = _for_optimizer(_layered([of_task, of_model], wanted), optimizer)
     if preset and preset not in (*of_task, *of_model):
         return options, [f"there is no preset {preset!r}; {suggestion(preset, dict.fromkeys([*of_task, *of_model]))}"]
     return options, []
@@ -61,6 +63,15 @@ def _for_model(options: dict[str, Any], chosen: str) -> dict[str, Any]:
     except PluginError:
         known = {}  # the binder says what is wrong with it
     return {**options, "model": {option: value for option, value in block.items() if option in known}}
+
+
+def _for_optimizer(options: dict[str, Any], chosen: Any) -> dict[str, Any]:
+    """Presets without options for another optimizer than the chosen one."""
+    default = OptimConfig.model_fields["optimizer"].metadata[0].default
+    of_presets = name_at(options, "optim.optimizer") or default
+    if chosen is None or chosen == of_presets or "optim" not in options:
+        return options
+    return {**options, "optim": {name: value for name, value in options["optim"].items() if name != "optimizer"}}
 
 
 def _block(value: Any) -> dict[str, Any]:

@@ -36,8 +36,8 @@ class AnswerAtOnce(Objective):
         blank: (D,) how the blank is embedded at first.
     """
 
-    def __init__(self, layout: SequenceLayout, blank: Tensor) -> None:
-        super().__init__(layout)
+    def __init__(self, layout: SequenceLayout, token_loss: nn.Module, blank: Tensor) -> None:
+        super().__init__(layout, token_loss)
         self.blank = nn.Parameter(blank)
 
     def read(
@@ -126,4 +126,4 @@ class AnswerAtOnceConfig(ObjectiveConfig):
             raise ValueError("places of answer tokens are unknown before the answer is; use --model.places false")
         with torch.no_grad():
             known = model.embed(torch.arange(layout.vocabulary)[None])[0]  # (V, D)
-        return AnswerAtOnce(layout, torch.randn(known.shape[1]) * known.std())
+        return AnswerAtOnce(layout, self.loss.build(), torch.randn(known.shape[1]) * known.std())

@@ -1,25 +1,25 @@
 """What an objective is: what a sequence holds, how it is scored, how an answer is decoded.
 
-The loss of a batch is the expected cross-entropy over a model's candidate states, at supervised positions
+The loss of a batch is the expected loss of a token over a model's candidate states, at supervised positions
 only: with S states, weights w and M supervised tokens,
 
     total = sum over tokens m of  sum over s of  w[s, m] * CE(readout(state[s, m]), target[m])  +  penalty[m]
 
-A target with a number behind it adds the squared error of ``number(state)`` to its cross-entropy.  The mean is
-``total / weight``, ``weight`` being M.  ``prepare`` draws everything random, once per micro-batch; ``loss`` is
-deterministic, so that a probe or a second pass sees the same draw.
+CE is the loss of a token, an option: cross-entropy unless another is named.  A target with a number behind it adds the
+squared error of ``number(state)`` to it.  The mean is ``total / weight``, ``weight`` being M.  ``prepare`` draws
+everything random, once per micro-batch; ``loss`` is deterministic, so that a probe or a second pass sees the same draw.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 import torch
-import torch.nn.functional as F
+from pydantic import Field
 from torch import Tensor, nn
 
-from factorexe.choice import Options
+from factorexe.choice import Choice, Options
 from factorexe.generation import Generated, generate
 from factorexe.layout import Batch, SequenceLayout
 from factorexe.models.base import Model, Output
@@ -41,11 +41,15 @@ class Contents(NamedTuple):
 
 
 class Objective(nn.Module):
-    """Supervised next-token training on what the layout wrote."""
+    """Supervised next-token training on what the layout wrote.
 
-    def __init__(self, layout: SequenceLayout) -> None:
+    Args:
+        token_loss: logits (M, V) and right tokens (M,) to losses (M,).
+    """
+
+    def __init__(self, layout: SequenceLayout, token_loss: nn.Module) -> None:
         super().__init__()
-        self.layout = layout
+        self.layout, self.token_loss = layout, token_loss
 
     def prepare(self, model: Model, batch: Batch, step: int, generator: torch.Generator | None) -> Batch:
         """The batch with everything random drawn: here by the model alone.  Evaluation leaves it out."""
@@ -84,7 +88,7 @@ class Objective(nn.Module):
         states = output.states.flatten(1, 2).index_select(1, at)  # (S, M, D)
         logits = model.readout(states).float()  # (S, M, V)
         share = output.weight.flatten(1).index_select(1, at)  # (S, M)
-        each = F.cross_entropy(logits.flatten(0, 1), targets.repeat(len(logits)), reduction="none").view_as(share)
+        each = self.token_loss(logits.flatten(0, 1), targets.repeat(len(logits))).view_as(share)
         if batch.target_values is not None:
             error = model.number(states).float() - batch.target_values.flatten()[at]
             each = each + error.square() * torch.isin(targets, self.layout.numeric.to(targets.device))
@@ -111,13 +115,16 @@ class ObjectiveConfig(Options):
 
     api_version: ClassVar[int] = 1
 
+    loss: Annotated[Any, Choice("losses", "cross-entropy")] = Field(None, validate_default=True)
+    """Loss of a token."""
+
     def contents(self) -> Contents:
         """What the layout shall write."""
         raise NotImplementedError
 
     def build(self, model: Model, layout: SequenceLayout) -> Objective:
         """The working object; ``model`` may be looked at, and is given again to every call."""
-        return Objective(layout)
+        return Objective(layout, self.loss.build())
 
 
 def told_steps(model: Model, batch: Batch) -> Tensor | None:

@@ -6,7 +6,7 @@ t_gen               step at which val is solved (t_gen)
 
 from __future__ import annotations
 
-from factorexe.metrics import EVENTS, REACHED
+from factorexe.metrics import EVENTS, REACHED, SOONER
 
 _WHOLE = {
     "train_multiply_adds": "multiply-adds in training",
@@ -16,6 +16,8 @@ _WHOLE = {
     "best_step": "best step",
     "delay": "steps from t_mem to t_gen",
     **{event: f"{event}: step at which {split} is solved ({100 * REACHED:g} %)" for event, split in EVENTS.items()},
+    **{event: f"{event}: step at which {of} is solved ({100 * rate:g} %)" for event, (of, rate) in SOONER.items()},
+    "lowest_val_after_t_gen": "lowest solved of val after t_gen",
 }
 _FIRST = {
     "solved": "solved of {}",

@@ -100,7 +100,9 @@ def _added_up(config: Any) -> int:
 
 
 def _check(config: Any) -> None:
-    from factorexe.preflight import check_data
+    from factorexe.preflight import check_data, check_procedure
     from factorexe.run import build
 
-    check_data(build(config).data, config, say=lambda line: None)
+    built = build(config)
+    check_data(built.data, config, say=lambda line: None)
+    check_procedure(built, config)

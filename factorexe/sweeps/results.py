@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-from factorexe.metrics import EVENTS
+from factorexe.metrics import EVENTS, SOONER
 from factorexe.rundir import RunDirectory, RunError, read_json
 from factorexe.sweeps.censored import Measured
 from factorexe.sweeps.plan import Plan, Planned
@@ -26,7 +26,8 @@ from factorexe.sweeps.varying import value_text, varying
 
 AT_LEAST = ".at_least"  # ends the name of a column that holds a bound in place of a number
 DELAY = "delay"
-EVENT_NAMES = (*EVENTS, DELAY)
+EVENT_NAMES = (*EVENTS, *SOONER, DELAY)
+_APART = ("events", "events_censored_at", "samples")
 _OF_TEST = ("solved", "loss", "solved_by_difficulty", "n_by_difficulty", "compute_per_problem")
 
 Row = dict[str, Any]
@@ -81,7 +82,7 @@ def _found(directory: RunDirectory) -> Row:
     result = read_json(directory.result)
     try:
         steps, scored = result["steps"], {split for split, solved in result["solved"].items() if solved}
-        found = _leaves({name: part for name, part in result.items() if name not in ("events", "samples")})
+        found = _leaves({name: part for name, part in result.items() if name not in _APART})
         events = _events(result["events"], steps, scored)
     except (AttributeError, LookupError, TypeError):
         raise RunError(f"{directory.result} is damaged: expected the record of a run") from None
@@ -112,6 +113,9 @@ def _events(events: Mapping[str, int | None], steps: int, scored: Collection[str
     found: Row = {}
     for event, split in EVENTS.items():
         if split in scored:
+            found |= _known(event, events[event], steps)
+    for event, (split, _) in SOONER.items():
+        if split in scored and event in events:  # results from before it was told lack it
             found |= _known(event, events[event], steps)
     memorized, generalized = events["t_mem"], events["t_gen"]
     if memorized is not None and "val" in scored:

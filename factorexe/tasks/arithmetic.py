@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from pydantic import Field, model_validator
 
-from factorexe.tasks.base import Examples, FloatArray, IntArray, rejoined
+from factorexe.tasks.base import Examples, FloatArray, IntArray, answered_as, rejoined
 from factorexe.tasks.digits import residues
 from factorexe.tasks.formats import length, opened, packed, placed
 from factorexe.tasks.problem_format import MOST_DIGITS, ProblemFormat, Writer
@@ -112,6 +112,19 @@ class Arithmetic(ProblemFormat):
             for number, (wide, high) in enumerate(shapes)
         ]
         return rejoined(parts, kind)
+
+    def variants(self, examples: Examples, rng: np.random.Generator) -> Examples | None:
+        """The numbers the other way round; None where they differ in length or carry index hints."""
+        levels = np.unique(examples.difficulty).tolist()
+        if self.index_hints or any(self._second(level) != level for level in levels):
+            return None
+        first, second = self._operands(examples.prompt)
+        parts = []
+        for level in levels:
+            rows = examples.difficulty == level
+            numbers = second[rows, :level], first[rows, :level]
+            parts.append(self._worked_out(*numbers, None, chain=examples.chain.shape[1] > 0))
+        return answered_as(rejoined(parts, examples.difficulty), examples)
 
     def places(self, tokens: IntArray, prompt_length: IntArray) -> IntArray:
         """Significance of each digit, ones being 2; a mark stands one before the number that it opens.

@@ -289,6 +289,13 @@ class Task(Options):
         """
         raise NotImplementedError(f"{type(self).__name__} does not work out typed problems")
 
+    def variants(self, examples: Examples, rng: np.random.Generator) -> Examples | None:
+        """The same problems in another form, as hard, with the same answers as ``examples`` has (a wrong one that was
+        planted stays): commuted operands, for instance.  None: there is no such form, or its key would be another, so
+        that it might be held out.
+        """
+        return None
+
     def difficulties(self, split: str) -> range:
         """The difficulties of a split's problems; empty if the task has none."""
         bounds = self.ood_difficulty if split in ("ood", "ood_test") else self.train_difficulty

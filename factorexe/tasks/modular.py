@@ -21,7 +21,7 @@ from typing import ClassVar, Literal
 import numpy as np
 from pydantic import Field, model_validator
 
-from factorexe.tasks.base import Examples, IntArray, Task, Widths
+from factorexe.tasks.base import Examples, IntArray, Task, Widths, answered_as
 from factorexe.tasks.ranges import refuse_disorder
 
 MOST_OPERANDS = 64
@@ -195,6 +195,17 @@ class Modular(Task):
         if self._least and (second_on & (operands == 0)).any():
             raise ValueError("expected divisors other than 0")
         return self._solved(operands, difficulty, chain=True)
+
+    def variants(self, examples: Examples, rng: np.random.Generator) -> Examples | None:
+        """The operands the other way round; None where the operation does not commute, or (``pairs`` ordered) that is
+        another problem, which may be held out."""
+        most = int(examples.difficulty.max(initial=2))
+        if self.pairs != "unordered" or (most > 2 and self.operation not in _ASSOCIATE):
+            return None
+        operands, there = examples.prompt[:, : 2 * most - 1 : 2] - 1, np.arange(most)
+        back = np.maximum(examples.difficulty[:, None] - 1 - there, 0)
+        turned = np.where(there < examples.difficulty[:, None], np.take_along_axis(operands, back, axis=1), 0)
+        return answered_as(self._solved(turned, examples.difficulty, examples.chain.shape[1] > 0), examples)
 
     @property
     def _least(self) -> int:

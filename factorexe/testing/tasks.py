@@ -253,6 +253,19 @@ class TaskPromises:
         for name in ("chain", "answer"):
             assert _same_rows(getattr(solved, name), getattr(drawn, name)), f"complete() finds another {name}"
 
+    def variants_are_the_same_problems(self) -> None:
+        """Those that there are have the same keys, difficulties and answers, and these solve them."""
+        for chain in (True, False):
+            drawn = self._draw(7, chain=chain)
+            found = self._task.variants(drawn, np.random.default_rng(0))
+            if found is None:
+                continue
+            assert np.array_equal(self._task.key(found), self._task.key(drawn)), "a variant is another problem"
+            assert np.array_equal(found.difficulty, drawn.difficulty), "a variant is harder or easier"
+            assert _same_rows(found.answer, drawn.answer), "a variant has another answer"
+            assert self._solved(found, found.answer).all(), "a variant's answer does not solve it"
+            assert found.chain.shape[1] > 0 or not drawn.chain.shape[1], "a variant has no chain"
+
     def places_depend_on_nothing_later(self) -> None:
         """Where the task tells places: one for each token, from 0; after the prompt, whatever follows."""
         if not self._task.tells_places:

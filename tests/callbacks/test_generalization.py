@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from factorexe.callbacks.generalization import GeneralizationMonitor
+from factorexe.callbacks.instrument import ChosenInstrument
 from factorexe.metrics import read_rows
 from factorexe.scores import Rate, Score
 
@@ -14,8 +15,8 @@ def score(solved, loss):
     return Score(solved, interval, 10, loss, 0.5, 7.0, {2: Rate(solved, interval, 10)}, {})
 
 
-def evaluated(monitor, step, *, val, loss=1.0, seen=1.0):
-    trainer = SimpleNamespace(global_step=step, logger=None)
+def evaluated(monitor, step, *, val, loss=1.0, seen=1.0, logger=None):
+    trainer = SimpleNamespace(global_step=step, logger=logger)
     learner = SimpleNamespace(scores={"seen": score(seen, 0.25), "val": score(val, loss)})
     monitor.on_validation_start(trainer, learner)
     monitor.on_validation_end(trainer, learner)
@@ -24,6 +25,16 @@ def evaluated(monitor, step, *, val, loss=1.0, seen=1.0):
 @pytest.fixture
 def monitor(tmp_path):
     return GeneralizationMonitor(tmp_path / "metrics.csv", SimpleNamespace(latest=0.5), 64, started=0.0)
+
+
+class Told(ChosenInstrument):
+    """Says one number."""
+
+    def __init__(self, tag, logs_itself):
+        self.tag, self.logs_itself = tag, logs_itself
+
+    def numbers(self):
+        return {self.tag: 7.0}
 
 
 def test_best_is_the_highest_val_solved_then_the_lowest_val_loss(monitor):
@@ -49,6 +60,15 @@ def test_a_row_holds_the_gaps_and_the_examples_seen(monitor):
     assert row["loss/train"] == 0.5
     assert row["solved_by_difficulty/val/2"] == 0.75
     assert row["compute/val"] == 7.0
+
+
+def test_what_instruments_say_stands_in_the_row_and_is_logged_once(monitor):
+    monitor.instruments = [Told("rare", logs_itself=False), Told("often", logs_itself=True)]
+    logged = {}
+    evaluated(monitor, 3, val=0.75, logger=SimpleNamespace(log_metrics=lambda numbers, step: logged.update(numbers)))
+    assert monitor.rows[0]["rare"] == monitor.rows[0]["often"] == 7.0
+    assert "rare" in logged
+    assert "often" not in logged  # it was when it was measured
 
 
 def test_the_file_holds_the_rows(monitor):

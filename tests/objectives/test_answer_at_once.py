@@ -19,6 +19,7 @@ from factorexe.models.pause_token import PauseTokenConfig
 from factorexe.models.transformer import TransformerConfig
 from factorexe.models.universal_transformer import UniversalTransformerConfig
 from factorexe.objectives.answer_at_once import AnswerAtOnce, AnswerAtOnceConfig
+from factorexe.optim.losses.cross_entropy import CrossEntropyConfig
 from factorexe.run import resume
 from factorexe.rundir import read_checkpoint
 from factorexe.tasks.addition import Addition
@@ -105,7 +106,7 @@ def test_the_mark_predicts_the_first_token_and_blanks_the_others():
     # 1/2 and each of the others 1/2 (V - 1): two first tokens, two end marks, 1 + 2 digits
     batch = LAYOUT.batch(EXAMPLES, LAYOUT.length([2]))
     assert [TASK.text(row) for row in EXAMPLES.answer] == ["30", "090"]
-    loss = AnswerAtOnce(LAYOUT, favouring(END)).eval().loss(Echo(), batch)
+    loss = AnswerAtOnce(LAYOUT, CrossEntropyConfig().build(), favouring(END)).eval().loss(Echo(), batch)
     by_hand = 2 * math.log(V) + 2 * math.log(2) + 3 * math.log(2 * (V - 1))
     assert loss.total.item() == pytest.approx(by_hand, rel=1e-5)
     assert loss.weight.item() == 7
@@ -149,7 +150,7 @@ def test_no_number_of_an_answer_changes_any_state():
     changed = dataclasses.replace(batch, values=batch.values + 9.0 * answers)
     assert torch.equal(objective.read(model, batch).states, objective.read(model, changed).states)
     echo = Echo()
-    AnswerAtOnce(layout, favouring(END)).read(echo, changed)
+    AnswerAtOnce(layout, CrossEntropyConfig().build(), favouring(END)).read(echo, changed)
     assert echo.given["values"][answers].eq(1).all()
 
 
@@ -189,7 +190,7 @@ def test_what_is_decoded_is_the_likeliest_under_the_states_of_the_loss(config):
 
 
 def test_nothing_is_written_after_the_first_end_mark():
-    objective = AnswerAtOnce(LAYOUT, favouring(END))
+    objective = AnswerAtOnce(LAYOUT, CrossEntropyConfig().build(), favouring(END))
     generated = objective.decode(Echo(), LAYOUT.batch(EXAMPLES, LAYOUT.length([2])))
     assert generated.tokens.tolist() == [[1, END, 0, 0]] * 2  # of equals the first
     first, second = -math.log(V - 1), math.log(0.5 / (1 - 0.5 / (V - 1)))  # padding is no choice
@@ -198,7 +199,9 @@ def test_nothing_is_written_after_the_first_end_mark():
 
 
 def test_an_answer_that_never_ends_is_as_long_as_its_room_and_answers_nothing():
-    generated = AnswerAtOnce(LAYOUT, favouring(5)).decode(Echo(), LAYOUT.batch(EXAMPLES, LAYOUT.length([2])))
+    generated = AnswerAtOnce(LAYOUT, CrossEntropyConfig().build(), favouring(5)).decode(
+        Echo(), LAYOUT.batch(EXAMPLES, LAYOUT.length([2]))
+    )
     assert generated.tokens.tolist() == [[1, 5, 5, 0], [1, 5, 5, 5]]  # a digit more than the numbers, and the end
     assert not LAYOUT.answers(generated.tokens).any()
 
@@ -206,7 +209,9 @@ def test_an_answer_that_never_ends_is_as_long_as_its_room_and_answers_nothing():
 def test_the_mixture_of_the_states_decides():
     # two states, log-odds doubled in the first: with all weight on it the blank is surer than with all on the second
     scores = [
-        AnswerAtOnce(LAYOUT, favouring(END)).decode(Echo(*weights), LAYOUT.prompts(EXAMPLES)).log_probability[0, 1]
+        AnswerAtOnce(LAYOUT, CrossEntropyConfig().build(), favouring(END))
+        .decode(Echo(*weights), LAYOUT.prompts(EXAMPLES))
+        .log_probability[0, 1]
         for weights in ((1.0, 0.0), (0.0, 1.0), (0.25, 0.75))
     ]
     sure, less = scores[0].exp(), scores[1].exp()
@@ -216,7 +221,9 @@ def test_the_mixture_of_the_states_decides():
 
 def test_every_position_that_is_processed_is_counted():
     # 1+2<answer> and two blanks are 6, 34+56<answer> and three are 9; three blocks each, whatever was written
-    generated = AnswerAtOnce(LAYOUT, favouring(END)).decode(Echo(), LAYOUT.prompts(EXAMPLES))
+    generated = AnswerAtOnce(LAYOUT, CrossEntropyConfig().build(), favouring(END)).decode(
+        Echo(), LAYOUT.prompts(EXAMPLES)
+    )
     assert generated.compute.tolist() == [18.0, 27.0]
 
 
@@ -258,7 +265,10 @@ def test_numbers_are_those_of_the_head_where_a_token_has_one():
 
 
 def test_steps_are_told_by_the_problem_unless_they_are_given():
-    echo, objective = Echo(told=lambda difficulty: 2 * difficulty), AnswerAtOnce(LAYOUT, favouring(END))
+    echo, objective = (
+        Echo(told=lambda difficulty: 2 * difficulty),
+        AnswerAtOnce(LAYOUT, CrossEntropyConfig().build(), favouring(END)),
+    )
     objective.decode(echo, LAYOUT.prompts(EXAMPLES))
     assert echo.given["steps"].tolist() == [2, 4]
     objective.loss(echo, LAYOUT.batch(EXAMPLES, LAYOUT.length([2])))

@@ -13,6 +13,7 @@ from factorexe.models.transformer import TransformerConfig
 from factorexe.objectives.answer import AnswerConfig
 from factorexe.objectives.base import Objective
 from factorexe.objectives.chain import ChainConfig
+from factorexe.optim.losses.cross_entropy import CrossEntropyConfig
 from factorexe.tasks.addition import Addition
 
 LN2 = math.log(2)
@@ -49,7 +50,7 @@ TWO = batch([[2, 0, 1]], [[0.0, 1.0, 1.0]])  # the first position is not supervi
 
 
 def loss_of(model, given=TWO):
-    return Objective(LAYOUT).eval().loss(model, given)
+    return Objective(LAYOUT, CrossEntropyConfig().build()).eval().loss(model, given)
 
 
 def test_the_loss_of_two_tokens_is_the_sum_of_their_surprises():
@@ -94,7 +95,7 @@ def test_right_tokens_are_counted_in_eval_mode_only():
     model = Fixed([[[EVEN, EVEN, SURE]]])  # guesses 0 and 1: both right
     assert loss_of(model).logs["correct"].item() == 2
     assert loss_of(Fixed([[[SURE, SURE, SURE]]])).logs["correct"].item() == 1
-    assert not Objective(LAYOUT).train().loss(model, TWO).logs
+    assert not Objective(LAYOUT, CrossEntropyConfig().build()).train().loss(model, TWO).logs
 
 
 def test_the_guess_is_that_of_the_mixture():

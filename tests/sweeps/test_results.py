@@ -73,6 +73,14 @@ def test_an_event_that_was_not_reached_has_a_bound_in_place_of_a_number(tmp_path
     assert (row["delay"], row["delay.at_least"]) == (None, 400)
 
 
+def test_an_event_that_older_results_lack_has_a_bound_where_it_is_told(tmp_path):
+    newer = result(events={"t_mem": None, "t_gen": None, "t_gen_95": None, "t_ood": None, "delay": None}, steps=500)
+    told, older = found(tmp_path, *seeds(newer, result(t_gen=300)))
+    assert (told["t_gen_95"], told["t_gen_95.at_least"]) == (None, 500)
+    assert (older["t_gen_95"], older["t_gen_95.at_least"]) == (None, None)
+    assert older["t_gen"] == 300
+
+
 def test_nothing_is_known_of_a_delay_that_has_not_begun(tmp_path):
     reached, neither = found(tmp_path, *seeds(result(t_mem=None, t_gen=300), result(t_mem=None)))
     assert (reached["t_gen"], reached["t_mem.at_least"]) == (300, 500)

@@ -8,6 +8,7 @@ from torch.testing import assert_close
 from factorexe.layout import SequenceLayout
 from factorexe.models.universal_transformer import UniversalTransformerConfig
 from factorexe.objectives.base import Objective
+from factorexe.optim.losses.cross_entropy import CrossEntropyConfig
 from factorexe.tasks.addition import Addition
 
 STEPS = 4
@@ -33,7 +34,7 @@ def read(model, batch=BATCH):
 
 
 def loss(model, batch=BATCH):
-    made = Objective(LAYOUT).train(model.training).loss(model, batch)
+    made = Objective(LAYOUT, CrossEntropyConfig().build()).train(model.training).loss(model, batch)
     return made.total / made.weight
 
 

@@ -1,0 +1,1 @@
+"""What becomes of several gradients: one rule per file."""

@@ -1,0 +1,1 @@
+"""What is done around an update, the gradient aside: one control per file."""

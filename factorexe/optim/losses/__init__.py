@@ -1,0 +1,1 @@
+"""Losses of a token by name: one per file."""

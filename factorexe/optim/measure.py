@@ -1,0 +1,158 @@
+"""What a measure is: which gradients a batch is asked for, before anything is made of them.
+
+A batch of 64 problems can be asked for the gradient of its mean loss (``plain``), for those of 8 parts
+(``microbatch``), for the gradient a little way uphill (``sam``)...  Each comes as a *part*: a vector, and the number
+of supervised tokens that it speaks for.  Losses are computed in the training step, where Lightning wants a number to
+show; their gradients when Lightning asks for the backward pass::
+
+    pending = measure.begin(step, batch)       forward passes
+    pending.losses                             what the training loss is the mean of
+    for part in pending.parts(): ...           backward passes, one after the other
+
+Measures nest: ``inner`` says what each part, or each point, is asked for in turn.  ``microbatch`` of ``sam`` goes
+uphill for each part alone, ``sam`` of ``microbatch`` for all of them together.
+"""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator, Sequence
+from typing import Any, ClassVar, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from factorexe.choice import Options
+from factorexe.optim.flat import Flat
+
+
+class Loss(Protocol):
+    """A sum over supervised tokens, and how many they are (``objectives.base.Loss``)."""
+
+    @property
+    def total(self) -> Tensor:
+        """()."""
+
+    @property
+    def weight(self) -> Tensor:
+        """()."""
+
+
+class Step(Protocol):
+    """What the learner offers to a measure, for one micro-batch.  Batches are ``layout.Batch``, prepared."""
+
+    flat: Flat
+
+    def loss(self, batch: Any) -> Loss:
+        """One forward pass, in the precision of training.  Equal batches and random states give equal losses."""
+
+    def random(self) -> Any:
+        """The state of everything random, for ``again``."""
+
+    def again(self, random: Any) -> None:
+        """From here on the same is drawn as after ``random()``, so that two passes see one dropout."""
+
+    def guide(self, rows: int | None) -> Any:
+        """A batch of ``guide``, which holds problems that are neither trained on nor scored; as many rows as the
+        training batch has, if None.
+
+        Raises:
+            ValueError: the task keeps no problem for it.
+        """
+
+    def variants(self, batch: Any) -> Any:
+        """The problems of a batch in another form with the same label, such as commuted operands.
+
+        Raises:
+            ValueError: the task offers none.
+        """
+
+
+class Part(NamedTuple):
+    """One gradient.  P parameters."""
+
+    gradient: Tensor  # (P,) of the mean loss
+    weight: Tensor  # () supervised tokens in that mean
+    used: tuple[bool, ...] | None = None  # which parameters it depends on; None: all
+
+
+class Pending(abc.ABC):
+    """Losses whose gradients will be asked for, once."""
+
+    losses: Sequence[Loss]
+
+    @abc.abstractmethod
+    def parts(self) -> Iterator[Part]:
+        """The gradients, each made when it is asked for."""
+
+    def guide(self) -> Tensor | None:
+        """(P,) the gradient of held-out problems, where the measure asks for one."""
+        return None
+
+
+class One(Pending):
+    """The gradient of one loss."""
+
+    def __init__(self, loss: Loss, flat: Flat) -> None:
+        self.losses, self.flat = [loss], flat
+
+    def parts(self) -> Iterator[Part]:
+        """That of the mean over supervised tokens."""
+        (loss,) = self.losses
+        mean = loss.total / loss.weight
+        found = torch.autograd.grad(mean, self.flat.parameters, allow_unused=True)
+        used = tuple(gradient is not None for gradient in found)
+        yield Part(self.flat.vector(found), loss.weight.detach(), None if all(used) else used)
+
+
+class Several(Pending):
+    """The gradients of several, one after the other."""
+
+    def __init__(self, pending: Sequence[Pending]) -> None:
+        self.pending = pending
+        self.losses = [loss for one in pending for loss in one.losses]
+
+    def parts(self) -> Iterator[Part]:
+        """All of them."""
+        for one in self.pending:
+            yield from one.parts()
+
+    def guide(self) -> Tensor | None:
+        """The mean of those there are."""
+        found = [vector for one in self.pending if (vector := one.guide()) is not None]
+        return torch.stack(found).mean(dim=0) if found else None
+
+
+class Measure(abc.ABC):
+    """Asks for gradients.  Holds no state of its own.
+
+    Attributes:
+        guides: whether it asks for the gradient of held-out problems too.
+        splits: whether it may ask one batch for several gradients.
+        passes: forward and backward passes of a whole batch that it takes.
+    """
+
+    guides: bool = False
+    splits: bool = False
+    passes: int = 1
+
+    @abc.abstractmethod
+    def begin(self, step: Step, batch: Any) -> Pending:
+        """The losses of a prepared batch."""
+
+
+class MeasureConfig(Options):
+    """Options of a measure; ``build`` makes it."""
+
+    api_version: ClassVar[int] = 1
+
+    def build(self) -> Measure:
+        """The working object."""
+        raise NotImplementedError
+
+    def check(self, step: Step, batch: Any) -> None:
+        """Refuse, before a run begins, what its batches (one of them is given) cannot be asked for.
+
+        Raises:
+            ValueError: one line, what is lacking and what to use instead.
+        """

@@ -1,0 +1,1 @@
+"""Which gradients a batch is asked for: one measure per file."""

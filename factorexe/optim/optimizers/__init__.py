@@ -1,0 +1,1 @@
+"""Optimizers by name: options here, the algorithms are torch's."""

@@ -1,0 +1,1 @@
+"""Rare looks inside a model: one measurement per file.  They get tensors and callables, and change nothing."""
