@@ -18,7 +18,7 @@ neither decay nor the momentum of earlier steps moves anything.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -32,8 +32,14 @@ from factorexe.optim.measure import Part
 class Merged(NamedTuple):
     """What became of the parts."""
 
-    gradient: Tensor | None  # (P,); None: rejected
+    gradient: Tensor | Sequence[Tensor | None] | None  # (P,), or one tensor for each parameter; None: rejected
     stats: Mapping[str, Tensor | float] = {}  # numbers () that say what was done, under names such as kept
+
+    def vector(self, flat: Flat) -> Tensor | None:
+        """The gradient as a vector (P,)."""
+        if self.gradient is None or isinstance(self.gradient, Tensor):
+            return self.gradient
+        return flat.vector(self.gradient)
 
 
 class Aggregator(nn.Module, abc.ABC):

@@ -60,3 +60,17 @@ class Flat:
         """(P,) what stands in ``p.grad``, 0 where nothing does; None where nothing does anywhere."""
         gradients = [parameter.grad for parameter in self.parameters]
         return None if all(gradient is None for gradient in gradients) else self.vector(gradients)
+
+
+def owned(tensors: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The same tensors, each in memory of its own and in one piece, so that it may be written into: autograd gives one
+    to several parameters, or expands it."""
+    taken: set[int] = set()
+    found: list[Tensor | None] = []
+    for tensor in tensors:
+        if tensor is not None and (tensor.data_ptr() in taken or not tensor.is_contiguous()):
+            tensor = tensor.clone(memory_format=torch.contiguous_format)
+        if tensor is not None:
+            taken.add(tensor.data_ptr())
+        found.append(tensor)
+    return found

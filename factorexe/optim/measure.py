@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Iterator, Sequence
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -68,12 +68,37 @@ class Step(Protocol):
         """
 
 
-class Part(NamedTuple):
-    """One gradient.  P parameters."""
+class Part:
+    """One gradient.  P parameters.
 
-    gradient: Tensor  # (P,) of the mean loss
-    weight: Tensor  # () supervised tokens in that mean
-    used: tuple[bool, ...] | None = None  # which parameters it depends on; None: all
+    Args:
+        gradient: (P,) of the mean loss, or one tensor for each parameter, None for those that it does not depend on.
+        weight: () supervised tokens in that mean.
+        flat: where each parameter stands in a vector, if ``gradient`` is no vector.
+    """
+
+    def __init__(self, gradient: Tensor | Sequence[Tensor | None], weight: Tensor, flat: Flat | None = None) -> None:
+        self.weight, self.flat = weight, flat
+        self._vector = gradient if isinstance(gradient, Tensor) else None
+        self._tensors = None if isinstance(gradient, Tensor) else gradient
+
+    @property
+    def gradient(self) -> Tensor:
+        """(P,), made when it is first asked for: a copy."""
+        if self._vector is None:
+            assert self.flat is not None
+            assert self._tensors is not None
+            self._vector = self.flat.vector(self._tensors)
+        return self._vector
+
+    def pieces(self, flat: Flat) -> Sequence[Tensor | None]:
+        """One tensor for each parameter; None for those that it does not depend on, if that is known."""
+        return flat.pieces(self.gradient) if self._tensors is None else self._tensors
+
+    @property
+    def used(self) -> tuple[bool, ...] | None:
+        """Which parameters it depends on; None: all, as far as is known."""
+        return None if self._tensors is None else tuple(tensor is not None for tensor in self._tensors)
 
 
 class Pending(abc.ABC):
@@ -101,8 +126,7 @@ class One(Pending):
         (loss,) = self.losses
         mean = loss.total / loss.weight
         found = torch.autograd.grad(mean, self.flat.parameters, allow_unused=True)
-        used = tuple(gradient is not None for gradient in found)
-        yield Part(self.flat.vector(found), loss.weight.detach(), None if all(used) else used)
+        yield Part(found, loss.weight.detach(), self.flat)
 
 
 class Several(Pending):

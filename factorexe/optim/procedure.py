@@ -17,7 +17,7 @@ comes to the same on each.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from factorexe.optim.aggregate import Aggregator, Merged
 from factorexe.optim.control import Control
 from factorexe.optim.filter import Filter
-from factorexe.optim.flat import Flat
+from factorexe.optim.flat import Flat, owned
 from factorexe.optim.measure import Part, Pending, Step
 
 
@@ -72,13 +72,12 @@ class Procedure(nn.Module):
         pending, self._pending = self._pending, None
         assert pending is not None
         guide = pending.guide()
-        used = [False] * len(self.flat.sizes)
+        used: list[tuple[bool, ...] | None] = []
         rows: list[Tensor] = []
 
         def told() -> Iterator[Part]:
-            for part in everywhere(pending.parts()):
-                for index in range(len(used)):
-                    used[index] = used[index] or part.used is None or part.used[index]
+            for part in everywhere(pending.parts(), self.flat):
+                used.append(part.used)
                 if self.watch:
                     rows.append(part.gradient)
                 yield part
@@ -87,16 +86,23 @@ class Procedure(nn.Module):
         self.stats = {f"aggregate/{name}": value for name, value in merged.stats.items()}
         self.gram = torch.stack(rows) @ torch.stack(rows).T if rows else None
         if merged.gradient is not None:
-            self._add(merged.gradient if share == 1.0 else merged.gradient * share, used)
+            self._add(merged.gradient, share, used)
 
-    def _add(self, gradient: Tensor, used: list[bool]) -> None:
-        for parameter, piece, is_used in zip(self.flat.parameters, self.flat.pieces(gradient), used, strict=True):
-            if not is_used:
+    def _add(
+        self, gradient: Tensor | Sequence[Tensor | None], share: float, used: Sequence[tuple[bool, ...] | None]
+    ) -> None:
+        """Adds to ``p.grad``; what no part used stays as it is."""
+        pieces = self.flat.pieces(gradient) if isinstance(gradient, Tensor) else owned(gradient)
+        if all(each is not None and not all(each) for each in used):
+            never = [not any(flags) for flags in zip(*(each for each in used if each is not None), strict=True)]
+            pieces = [None if no else piece for no, piece in zip(never, pieces, strict=True)]
+        for parameter, piece in zip(self.flat.parameters, pieces, strict=True):
+            if piece is None:
                 continue
             if parameter.grad is None:
-                parameter.grad = piece
+                parameter.grad = piece if share == 1.0 else piece * share
             else:
-                parameter.grad += piece
+                parameter.grad.add_(piece, alpha=share)
 
     @torch.no_grad()
     def before(self, optimizer: torch.optim.Optimizer, step: int) -> None:
@@ -129,23 +135,24 @@ class Procedure(nn.Module):
         return cast("list[Control]", list(self.controls.values()))
 
 
-def everywhere(parts: Iterator[Part]) -> Iterator[Part]:
+def everywhere(parts: Iterator[Part], flat: Flat) -> Iterator[Part]:
     """The parts of all processes; those of this one where there is no other."""
     if not _shared():
         yield from parts
         return
     for part in parts:
-        count = distributed.get_world_size()
-        used = part.used or (True,) * 0
-        flags: list[Any] = [None] * count
-        distributed.all_gather_object(flags, used)
-        gradients = [torch.empty_like(part.gradient) for _ in range(count)]
-        distributed.all_gather(gradients, part.gradient)
-        weight = part.weight.reshape(1)
-        weights = [torch.empty_like(weight) for _ in range(count)]
-        distributed.all_gather(weights, weight)
-        for gradient, one, flag in zip(gradients, weights, flags, strict=True):
-            yield Part(gradient, one[0], flag or None)
+        flags = part.weight.new_tensor(part.used or [True] * len(flat.sizes))
+        told = [_gathered(tensor) for tensor in (part.gradient, part.weight.reshape(1), flags)]
+        for gradient, weight, used in zip(*told, strict=True):
+            pieces = zip(flat.pieces(gradient), used.tolist(), strict=True)
+            yield Part([piece if is_used else None for piece, is_used in pieces], weight[0], flat)
+
+
+def _gathered(tensor: Tensor) -> list[Tensor]:
+    """That of each process, by rank."""
+    found = [torch.empty_like(tensor) for _ in range(distributed.get_world_size())]
+    distributed.all_gather(found, tensor)
+    return found
 
 
 def mean_everywhere(vector: Tensor) -> Tensor:

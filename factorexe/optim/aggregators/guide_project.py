@@ -43,7 +43,7 @@ class GuideProject(Mean):
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The projected mean."""
         assert guide is not None
-        gradient = super().forward(parts, None).gradient
+        gradient = super().forward(parts, None).vector(self.flat)
         assert gradient is not None
         inner, own = self._summed(gradient * guide), self._summed(guide * guide)
         against = inner < 0  # so own is not 0

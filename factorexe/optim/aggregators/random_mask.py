@@ -59,7 +59,7 @@ class RandomCoordinates(RandomMask):
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The mean where it is kept, 0 elsewhere."""
-        gradient = self.mean(parts, None).gradient
+        gradient = self.mean(parts, None).vector(self.flat)
         assert gradient is not None
         drawn = torch.rand(self.flat.size, device=gradient.device, generator=self.drawing(gradient.device))
         live = gradient != 0
