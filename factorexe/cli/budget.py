@@ -1,6 +1,6 @@
 """``factorexe budget RUN``: what a run's model solves as a function of the compute it may spend at test time.
 
-factorexe budget runs/multiplication/universal-transformer/93a43588b9c6
+factorexe budget runs/multiplication/universal-transformer/9295f290baf3
 factorexe budget RUN --dial model.steps --values 1,2,3,6,12 --split val
 factorexe budget RUN --task.digits 4 --output harder.png
 """

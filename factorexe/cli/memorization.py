@@ -1,6 +1,6 @@
 """``factorexe memorization RUN``: when a run knew its problems by heart, when it had the rule, and what went on.
 
-factorexe memorization runs/modular/universal-transformer/93a43588b9c6
+factorexe memorization runs/modular/universal-transformer/9295f290baf3
 factorexe memorization RUN --output page.svg --json
 """
 

@@ -1,6 +1,6 @@
 """What makes a run the run it is: a hash of everything that changes its numbers.
 
-run_id(config, plugins)      "93a43588b9c6"; another seed, another plug-in version: another id
+run_id(config, plugins)      "9295f290baf3"; another seed, another plug-in version: another id
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def run_id(config: BaseModel, plugins: Mapping[str, tuple[str, str]], contents: 
 
 
 def run_place(config: Any, identity: str) -> str:
-    """The directory of a run below all runs: ``multiplication/universal-transformer/93a43588b9c6``."""
+    """The directory of a run below all runs: ``multiplication/universal-transformer/9295f290baf3``."""
     return "/".join([_folder(config.task.name), _folder(config.model.name), identity])
 
 

@@ -1,6 +1,6 @@
 """When a run knew its problems by heart, when it had the rule, and what was measured meanwhile.
 
-    found = story("runs/modular/universal-transformer/93a43588b9c6")
+    found = story("runs/modular/universal-transformer/9295f290baf3")
     found.events            {"t_mem": 625, "t_gen": 1000, "t_ood": None, "delay": 375}
     found.lowest            (1400, 0.987): step and solved of val where it was lowest from t_gen on
     found.panels            solved, planted wrong answers, ...: what there are numbers of

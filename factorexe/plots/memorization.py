@@ -24,7 +24,6 @@ from factorexe.labels import flat
 from factorexe.memorization import Panel, Story, words
 from factorexe.metrics import EVENTS
 from factorexe.plots.look import KEY, LOOK, RULE, SPLITS
-from factorexe.plots.scales import short
 
 _OTHERS = (("#000000", "-"), ("#CC79A7", "--"))  # of what belongs to no split
 _HEIGHT, _TOP = 1.55, 1.15  # inches of a panel, and of what stands above all of them
@@ -68,7 +67,7 @@ def _draw_panel(axes: Axes, panel: Panel, curves: Mapping[str, Mapping[int, floa
         axes.set_yscale("log")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4))
-        axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: short(number)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:.6g}"))
     if panel.level is not None:
         axes.axhline(panel.level, color=RULE, lw=1, zorder=1)
     axes.set_title(title, loc="left", fontsize=11)
