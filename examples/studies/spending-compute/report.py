@@ -108,13 +108,14 @@ def draw(found: list[Line], target: Path) -> None:
     for axis, task in zip(axes, TASKS, strict=True):
         for line in (line for line in found if line.task == task):
             compute = line.numbers("compute_per_problem.val")
-            middle = statistics.median(compute)
+            beside = 1 + 0.015 * (list(WAYS.values()).index(line.way) - len(WAYS) / 2)  # equal ones side by side
+            middle = statistics.median(compute) * beside
             for split, fill in (("val", "none"), ("ood", colours[line.way])):
                 solved = line.numbers(f"solved.{split}.best")
                 kind = {"color": colours[line.way], "label": line.way if split == "ood" else None}
                 axis.plot([middle] * 2, [min(solved), max(solved)], color=colours[line.way], alpha=0.4, linewidth=1)
                 axis.plot(middle, statistics.median(solved), "o", markerfacecolor=fill, linestyle="none", **kind)
-        axis.set(title=task, xlabel="block applications per problem", xscale="log", ylim=(-0.03, 1.03))
+        axis.set(title=task, xlabel="block applications per problem", xlim=(0, None), ylim=(-0.03, 1.03))
     axes[0].set_ylabel("solved: val (open), ood (filled)")
     handles, labels = axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="lower center", ncols=4, frameon=False, fontsize="small")
