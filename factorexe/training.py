@@ -52,9 +52,10 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
         if config.trainer.compile:
             built.model.compile_core()
         learner = Learner(built.model, built.objective, config.optim, config.seed)
-        curve = TrainingCurve(config.trainer.log_every_n_steps, _sortable(config), config.data.batch_size)
-        per_step = config.data.batch_size * config.trainer.accumulate_grad_batches
         instruments = _instruments(config)
+        charts = {group: of for each in instruments.values() for group, of in each.charts.items()}
+        curve = TrainingCurve(config.trainer.log_every_n_steps, _sortable(config), config.data.batch_size, charts)
+        per_step = config.data.batch_size * config.trainer.accumulate_grad_batches
         monitor = GeneralizationMonitor(run.directory.metrics, curve, per_step, started, list(instruments.values()))
         samples = Samples(built.layout)
         checkpoints = Checkpoints(run.directory, monitor, run.record["id"], stop or Stop())

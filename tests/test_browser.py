@@ -30,6 +30,7 @@ TINY = {
     "trainer.max_steps": STEPS,
     "trainer.val_check_interval": EVERY,
     "trainer.enable_progress_bar": False,
+    "instruments": {"one-step-probe": {"every": EVERY}, "weight-and-logit": {"every": EVERY}},
 }
 
 
@@ -113,7 +114,9 @@ def test_custom_scalars_draw_all_splits_on_one_chart(shown):
             plots: deep(card.shadowRoot, 'vz-line-chart2').length,
             lines: deep(card.shadowRoot, 'path.line').filter(line => line.getTotalLength() > 0).length,
         }));
-        return charts.length && charts.every(chart => chart.lines && chart.lines == chart.legend.length) && charts;
+        const drawn = charts.filter(chart => chart.lines && chart.lines == chart.legend.length);
+        const asked = ['solved', 'loss', 'decrease of the loss', 'norm of the weights'];
+        return asked.every(one => drawn.some(chart => chart.title == one)) && charts;
         """,
     )
     (solved,) = [chart for chart in charts if chart["title"] == "solved"]
@@ -122,6 +125,7 @@ def test_custom_scalars_draw_all_splits_on_one_chart(shown):
     (loss,) = [chart for chart in charts if chart["title"] == "loss"]
     assert set(loss["legend"]) == {f"loss/{split}" for split in SPLITS | {"train"}}
     assert (loss["plots"], loss["lines"]) == (1, 4)
+    assert not [chart for chart in charts if chart["title"] in ("answered", "m-coherence")]  # nothing to be seen there
 
 
 def test_hparams_show_one_run_with_its_options_and_results(shown, run):

@@ -30,6 +30,8 @@ def procedure(group, name):
     field = {"measures": "measure", "aggregators": "aggregate"}.get(group, group.removesuffix("s"))
     if group in ("filters", "controls"):
         return {"optim": {group: [name]}}
+    if name == "torchjd":  # its default needs a solver of quadratic programs
+        name = {"name": name, "rule": "PCGrad"}
     optim = {field: name}
     if group == "aggregators":
         optim["measure"] = GUIDED

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import lightning.pytorch as lightning
 import numpy as np
@@ -30,6 +30,7 @@ import torch
 from torch import Tensor
 
 from factorexe.callbacks.instrument import ChosenInstrument
+from factorexe.callbacks.loggers import Charts
 from factorexe.callbacks.looking import looking, supervised
 from factorexe.generation import mixture
 from factorexe.layout import Batch
@@ -50,6 +51,13 @@ class Choosing(NamedTuple):
 class Canaries(ChosenInstrument):
     """Asks for at most ``rows`` problems with a planted answer, and ranks those of ``exposed`` of them among
     ``alternatives``."""
+
+    charts: ClassVar[Charts] = {
+        "planted wrong answers": {
+            "answered": ["Multiline", ["canary/(acc_wrong|acc_true)"]],
+            "exposure in bits": ["Multiline", ["canary/exposure"]],
+        }
+    }
 
     def __init__(self, rows: int, exposed: int, alternatives: int) -> None:
         self.rows, self.exposed, self.alternatives = rows, exposed, alternatives

@@ -14,7 +14,7 @@ import lightning.pytorch as lightning
 import torch
 
 from factorexe.callbacks.base import Instrument
-from factorexe.callbacks.loggers import EventLogger
+from factorexe.callbacks.loggers import Charts, EventLogger
 
 
 class TrainingCurve(Instrument):
@@ -23,10 +23,11 @@ class TrainingCurve(Instrument):
     Args:
         options: what the HParams tab shows.
         batch_size: problems per micro-batch.
+        charts: of what else is logged.
     """
 
-    def __init__(self, every: int, options: Mapping[str, Any], batch_size: int) -> None:
-        self.every, self.options, self.batch_size = every, options, batch_size
+    def __init__(self, every: int, options: Mapping[str, Any], batch_size: int, charts: Charts | None = None) -> None:
+        self.every, self.options, self.batch_size, self.charts = every, options, batch_size, charts or {}
         self.latest = float("nan")  # the last point of loss/train
         self._sum: torch.Tensor | None = None
         self._count = 0
@@ -49,7 +50,7 @@ class TrainingCurve(Instrument):
         """Starts the clock; at the very start of a run its options are shown."""
         self._mark = (time.perf_counter(), trainer.global_step)
         if isinstance(trainer.logger, EventLogger) and not trainer.global_step:
-            trainer.logger.begin(self.options)
+            trainer.logger.begin(self.options, self.charts)
 
     def on_train_batch_end(
         self, trainer: lightning.Trainer, pl_module: Any, outputs: Any, batch: Any, batch_idx: int

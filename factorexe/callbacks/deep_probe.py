@@ -20,12 +20,13 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as lightning
 
 from factorexe.callbacks import looks
 from factorexe.callbacks.instrument import ChosenInstrument
+from factorexe.callbacks.loggers import Charts
 from factorexe.callbacks.looking import looking
 from factorexe.callbacks.looks import Numbers
 from factorexe.callbacks.residue_table import ResidueTable
@@ -40,6 +41,14 @@ class DeepProbe(ChosenInstrument):
         rows: what each look found, with its step.
         idle: probe -> why it has nothing to look at here.
     """
+
+    charts: ClassVar[Charts] = {
+        "deep looks": {
+            "loss, by waves": ["Multiline", ["fourier/(excluded_loss|restricted_loss)"]],
+            "hidden states": ["Multiline", ["repr/spectral_entropy"]],
+            "sharpness": ["Multiline", ["sharpness/largest_eigenvalue"]],
+        }
+    }
 
     def __init__(self, options: Any) -> None:
         self.options = options

@@ -20,18 +20,27 @@ rejected a batch), the mean over all batches since the last look.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as lightning
 import torch
 from torch import Tensor
 
 from factorexe.callbacks.instrument import ChosenInstrument
+from factorexe.callbacks.loggers import Charts
 from factorexe.layout import Batch
 
 
 class GradientAgreement(ChosenInstrument):
     """Compares the parts of one batch every ``every`` steps; ``memory`` is that of running means, per look."""
+
+    charts: ClassVar[Charts] = {
+        "agreement of gradients": {
+            "cosine": ["Multiline", ["gram/(cos_mean|cos_min)"]],
+            "m-coherence": ["Multiline", ["gram/m_coherence"]],
+            "ratio without held-out problems": ["Multiline", ["gram/osgr"]],
+        }
+    }
 
     logs_itself = True
 

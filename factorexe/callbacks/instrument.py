@@ -13,15 +13,18 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from factorexe.callbacks.base import Instrument
+from factorexe.callbacks.loggers import Charts
 
 
 class ChosenInstrument(Instrument):
     """An instrument that watches a run and never steers it: mode and random state are as they were, after it looked.
 
     Class attributes:
+        charts: which of its numbers TensorBoard shows together (``loggers.LAYOUT``).
         logs_itself: whether it puts its numbers into the curve when it measures them; else they come with the row.
     """
 
+    charts: ClassVar[Charts] = {}
     logs_itself: ClassVar[bool] = False
 
     def numbers(self) -> Mapping[str, float]:

@@ -13,7 +13,7 @@ import csv
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from lightning.pytorch.loggers import Logger, TensorBoardLogger
 from torch.utils.tensorboard import summary
@@ -21,35 +21,16 @@ from torch.utils.tensorboard import summary
 from factorexe.metrics import Row, as_csv, read_rows
 from factorexe.rundir import RunDirectory, write
 
+Charts: TypeAlias = Mapping[str, Mapping[str, Sequence[Any]]]  # group -> title -> kind, and patterns of tags
+
 _SPLITS = "(train|seen|val|ood)"
-LAYOUT = {
+LAYOUT: Charts = {
     "generalization": {
         "solved": ["Multiline", [f"solved/{_SPLITS}"]],
         "loss": ["Multiline", [f"loss/{_SPLITS}"]],
         "token accuracy": ["Multiline", [f"token_accuracy/{_SPLITS}"]],
         "gap in solved": ["Multiline", ["gap/solved"]],
         "gap in loss": ["Multiline", ["gap/loss"]],
-    },
-    "what one step gains elsewhere": {
-        "one-step generalization ratio": ["Multiline", ["osgr/(seen|val|ood)"]],
-        "memorized share of what seen gains": ["Multiline", ["osgr/mem_gap"]],
-        "decrease of the loss": ["Multiline", ["decrease/(batch|seen|val|ood)"]],
-        "ratio without held-out problems": ["Multiline", ["gram/osgr"]],
-    },
-    "planted wrong answers": {
-        "answered": ["Multiline", ["canary/(acc_wrong|acc_true)"]],
-        "exposure in bits": ["Multiline", ["canary/exposure"]],
-    },
-    "weights and logits": {
-        "norm of the weights": ["Multiline", ["weight/(norm|norm_2d)"]],
-        "logits": ["Multiline", ["logit/(scale|margin)"]],
-        "cosine of gradient and weights": ["Multiline", ["nlm/cos"]],
-        "softmax collapse": ["Multiline", ["softmax/collapse"]],
-        "share of the weights that a step moves": ["Multiline", ["update/ratio"]],
-    },
-    "agreement of gradients": {
-        "cosine": ["Multiline", ["gram/(cos_mean|cos_min)"]],
-        "m-coherence": ["Multiline", ["gram/m_coherence"]],
     },
 }
 _RESULTS = ("solved/seen", "solved/val", "solved/ood", "loss/val")
@@ -72,10 +53,10 @@ class EventLogger(TensorBoardLogger):
     def __init__(self, directory: Any, purge_step: int) -> None:
         super().__init__(directory, name="", version="", default_hp_metric=False, purge_step=purge_step)
 
-    def begin(self, options: Mapping[str, Any]) -> None:
-        """Puts the splits on the same chart, and a run's options in the HParams tab: in the same event file and
-        without made-up points."""
-        self.experiment.add_custom_scalars(LAYOUT)
+    def begin(self, options: Mapping[str, Any], charts: Charts) -> None:
+        """Puts the splits on the same chart, with more ``charts`` after it, and a run's options in the HParams tab: in
+        the same event file and without made-up points."""
+        self.experiment.add_custom_scalars({**LAYOUT, **charts})
         experiment, start, _ = summary.hparams(dict(options), dict.fromkeys(_RESULTS, 0.0))  # type: ignore[no-untyped-call]
         self._summarise(experiment)
         self._summarise(start)

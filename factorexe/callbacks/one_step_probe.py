@@ -21,13 +21,14 @@ positive: where nothing is gained there is nothing to have a share of.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as lightning
 import torch
 from torch import Tensor
 
 from factorexe.callbacks.instrument import ChosenInstrument
+from factorexe.callbacks.loggers import Charts
 from factorexe.callbacks.looking import looking
 from factorexe.layout import Batch
 from factorexe.metrics import Row, events
@@ -42,6 +43,14 @@ class OneStepProbe(ChosenInstrument):
         rows: problems of each set; half of those that a step trains on if None.
         memory: of the running means, per probe.
     """
+
+    charts: ClassVar[Charts] = {
+        "what one step gains elsewhere": {
+            "one-step generalization ratio": ["Multiline", ["osgr/(seen|val|ood)"]],
+            "memorized share of what seen gains": ["Multiline", ["osgr/mem_gap"]],
+            "decrease of the loss": ["Multiline", ["decrease/(batch|seen|val|ood)"]],
+        }
+    }
 
     logs_itself = True
 

@@ -19,7 +19,7 @@ al. 2023, arXiv:2309.02390, whose exponent depends on the network.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import lightning.pytorch as lightning
 import torch
@@ -27,12 +27,23 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from factorexe.callbacks.instrument import ChosenInstrument
+from factorexe.callbacks.loggers import Charts
 from factorexe.callbacks.looking import looking, supervised
 from factorexe.layout import Batch
 
 
 class WeightAndLogit(ChosenInstrument):
     """Measures every ``every`` steps; logits on at most ``rows`` problems of the training batch."""
+
+    charts: ClassVar[Charts] = {
+        "weights and logits": {
+            "norm of the weights": ["Multiline", ["weight/(norm|norm_2d)"]],
+            "logits": ["Multiline", ["logit/(scale|margin)"]],
+            "cosine of gradient and weights": ["Multiline", ["nlm/cos"]],
+            "softmax collapse": ["Multiline", ["softmax/collapse"]],
+            "share of the weights that a step moves": ["Multiline", ["update/ratio"]],
+        }
+    }
 
     logs_itself = True
 

@@ -10,12 +10,14 @@ from __future__ import annotations
 import argparse
 import contextlib
 import json
-from collections.abc import Iterator, Sequence
+import signal
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from factorexe.cli.command import DONE, BadInput, add_run, loaded, refusing, say
 from factorexe.cli.output import FIGURES, save, target_of
+from factorexe.cli.signals import SignalStop
 
 _EPILOG = """\
 A dial is an option that spends more or less compute with the same weights: steps of a loop, a threshold of halting, a
@@ -60,13 +62,28 @@ def listed(words: str) -> list[str]:
 
 
 @contextlib.contextmanager
-def keeping_passes() -> Iterator[None]:
-    """Says that nothing is lost by an interruption."""
+def keeping_passes() -> Iterator[Callable[[str], None]]:
+    """How to tell of a pass that is finished; ends between two passes when asked to, and says that nothing is lost.
+
+    A signal only leaves a mark: the exception that Python makes of it may be raised where a library drops it.
+    """
+    stop = SignalStop(lambda: say("\nstopping after this pass (Ctrl-C to stop at once)"))
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def told(line: str) -> None:
+        say(line)
+        if stop.requested:
+            raise KeyboardInterrupt
+
+    stop.arm()
     try:
-        yield
+        yield told
     except KeyboardInterrupt:
         say("\nevery pass that was finished is kept in budget.json; retype the command to go on")
         raise
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _budget(given: argparse.Namespace, rest: Sequence[str]) -> int:
@@ -77,7 +94,7 @@ def _budget(given: argparse.Namespace, rest: Sequence[str]) -> int:
     values = None if given.values is None else listed(given.values)
     if values == []:
         raise BadInput("--values: expected values with commas between them, such as 1,2,4")
-    with refusing(), keeping_passes():
+    with refusing(), keeping_passes() as told:
         run = loaded(given, typed)
         from factorexe.budgets.measuring import budget
         from factorexe.evaluation import changed_by
@@ -90,7 +107,7 @@ def _budget(given: argparse.Namespace, rest: Sequence[str]) -> int:
             splits=listed(given.split),
             checkpoint=given.checkpoint,
             force=given.force,
-            say=say,
+            say=told,
         )
     from factorexe.budgets.record import as_json
     from factorexe.budgets.written import budget_tables

@@ -53,7 +53,7 @@ def _compare(given: argparse.Namespace, rest: Sequence[str]) -> int:
 
     target = target_of(given.output or "compare.png", FIGURES)
     typed = Words(rest, "factorexe compare")
-    with refusing(), keeping_passes():
+    with refusing(), keeping_passes() as told:
         runs = [loaded(argparse.Namespace(run=path), typed) for path in given.runs]
         from factorexe.budgets.comparing import compare
         from factorexe.evaluation import changed_by
@@ -64,7 +64,7 @@ def _compare(given: argparse.Namespace, rest: Sequence[str]) -> int:
             at=given.at,
             splits=listed(given.split),
             checkpoint=given.checkpoint,
-            say=say,
+            say=told,
         )
     from factorexe.budgets.comparison import comparison_as_json
     from factorexe.budgets.written import comparison_tables

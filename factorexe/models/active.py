@@ -11,6 +11,8 @@ again, and packs the queries of each row to the left.  With . for halted tokens:
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -25,18 +27,18 @@ class Active:
 
     def __init__(self, index: Tensor, shape: tuple[int, int]) -> None:
         self.index = index
-        batch, length = shape
+        batch, self.length = shape
         self.rows: Tensor | None = None  # (R,) rows that have a token left; None: all B
         self.place: tuple[Tensor, Tensor] | None = None  # (M,) each: row and query; None: in their order, without gaps
-        if length == 1:  # as in decoding: the same as below in far fewer operations
-            self.row, self.column = index, torch.zeros_like(index)
+        if self.length == 1:  # as in decoding: the same as below in far fewer operations
+            self.row = index
             if 4 * len(index) < 3 * batch:
                 self.rows = index
             elif len(index) < batch:
-                self.place = index, self.column
+                self.place = index, index  # of queries there is one in each row
             self.packed = (batch if self.rows is None else len(index), 1)
             return
-        self.row, self.column = index // length, index % length  # (M,) each
+        self.row = index // self.length  # (M,)
         count = torch.bincount(self.row, minlength=batch)  # (B,)
         rows, most = int((count > 0).sum()), int(count.max())
         if 3 * (batch - rows) * most > rows:  # measured: to fetch three rows takes as long as attention of one query
@@ -48,6 +50,11 @@ class Active:
         place = torch.arange(len(count), device=index.device).repeat_interleave(count)
         if len(index) < self.packed[0] * self.packed[1]:
             self.place = place, inside
+
+    @functools.cached_property
+    def column(self) -> Tensor:
+        """(M,) the position of each token in its row."""
+        return self.index % self.length
 
     def pack(self, queries: Tensor) -> Tensor:
         """(M, H, head) to (R, H, Q, head)."""

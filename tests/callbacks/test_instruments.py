@@ -8,8 +8,12 @@ import torch
 from stops import StopAfter
 
 import factorexe
+from factorexe.callbacks.canaries import Canaries
 from factorexe.callbacks.checkpoints import Stopped
+from factorexe.callbacks.gradient_agreement import GradientAgreement
 from factorexe.callbacks.loggers import LAYOUT
+from factorexe.callbacks.one_step_probe import OneStepProbe
+from factorexe.callbacks.weight_and_logit import WeightAndLogit
 from factorexe.metrics import read_rows
 from factorexe.rundir import read_checkpoint
 
@@ -117,5 +121,7 @@ def test_the_result_holds_the_last_numbers(watched):
 
 def test_every_chart_of_the_layout_shows_something(watched):
     found = points(watched)
-    for chart in [tags for group in LAYOUT.values() for _, patterns in group.values() for tags in patterns]:
+    chosen = (Canaries, GradientAgreement, OneStepProbe, WeightAndLogit)
+    groups = [*LAYOUT.values(), *(group for each in chosen for group in each.charts.values())]
+    for chart in [tags for group in groups for _, patterns in group.values() for tags in patterns]:
         assert any(re.fullmatch(chart, tag) for tag in found), chart

@@ -26,31 +26,27 @@ class Compact(Walker):
         self.gate: Tensor | None = None
         self.index = torch.arange(len(self.entry), device=entry.device)  # (M,) the tokens that are left
         self.tally = Tally.of(self.entry, soft=loop.others_see == "soft")
-        self.halted: list[tuple[Tensor, Tally, int]] = []  # those that have: places, what came of them, steps made
+        # of every token: what came of it, or would if it halted now
+        self.output, self.price = self.tally.output, self.tally.penalty
+        self.spent = torch.zeros(len(self.entry), dtype=torch.long, device=entry.device)
 
     def walked(self) -> Walked:
         """Until no token is left."""
         for step in range(1, self.total + 1):
             self._advance(step)
             halted = self._settled(step)
-            gone = halted.nonzero()[:, 0]
-            if len(gone):
-                self._leave(gone, step)
-                self._keep((~halted).nonzero()[:, 0])
+            self._note(step)
+            stay = (~halted).nonzero()[:, 0]
+            if len(stay) < len(self.index):
+                if self.loop.others_see == "soft" and step < self.total:
+                    self._show(halted.nonzero()[:, 0], step)
+                self._keep(stay)
             if not len(self.index):
                 self._repeat(step)
                 break
-        places = torch.cat([where for where, _, _ in self.halted])
-
-        def everywhere(parts: list[Tensor]) -> Tensor:
-            """(B, T, ...) from what came of those that halted together."""
-            found = torch.cat(parts)
-            return torch.empty_like(found).index_copy_(0, places, found).view(*self.shape, *found.shape[1:])
-
-        states = everywhere([tally.output for _, tally, _ in self.halted])[None]
-        spent = everywhere([places.new_tensor(step).expand(len(where)) for where, _, step in self.halted])
-        price = everywhere([tally.price() for _, tally, _ in self.halted])
-        return Walked(states, torch.ones_like(states[..., 0]), spent.to(states.dtype), price)
+        states = self.output.view(*self.shape, -1)[None]
+        price = Tally(states[0], None).price() if self.price is None else self.price.view(self.shape)
+        return Walked(states, torch.ones_like(states[..., 0]), self.spent.view(self.shape).to(states.dtype), price)
 
     def _advance(self, step: int) -> None:
         """One step of the tokens that are left."""
@@ -76,9 +72,11 @@ class Compact(Walker):
         if len(index) == self.shape[0] * self.shape[1] and not apart:
             return self.context
         active, turn = Active(index, self.shape), self.context.turn
-        if turn is not None and turn[0].ndim == 4:  # (T, 1, 1, half)
+        if turn is None or (turn[0].ndim == 4 and self.shape[1] == 1):
+            pass  # all stand at one position
+        elif turn[0].ndim == 4:  # (T, 1, 1, half)
             turn = turn[0].index_select(0, active.column), turn[1].index_select(0, active.column)
-        elif turn is not None:
+        else:
             turn = turn[0].flatten(0, 1).index_select(0, index), turn[1].flatten(0, 1).index_select(0, index)
         return self.context._replace(active=active, turn=turn)
 
@@ -100,25 +98,38 @@ class Compact(Walker):
         """The decisions of rows for each of their tokens."""
         return spread(decision, lambda part: part.repeat_interleave(self.shape[1]))
 
-    def _leave(self, gone: Tensor, step: int) -> None:
-        """The tokens at ``gone`` have halted."""
-        where, done = self.index[gone], self.tally.at(gone)
-        self.halted.append((where, done, step))
-        if self.loop.others_see == "soft" and step < self.total:
-            self.loop.group.settle(done.output, step - 1, self._context(where, apart=True))
+    def _note(self, step: int) -> None:
+        """What would come of the tokens that are left, should they halt now."""
+        output, price = self.tally.output, self.tally.penalty
+        if len(self.index) == len(self.spent):
+            self.output, self.price = output, price
+            self.spent.fill_(step)
+            return
+        self.output.index_copy_(0, self.index, output)
+        self.spent.index_fill_(0, self.index, step)
+        if price is not None:
+            if self.price is None:
+                self.price = torch.zeros(len(self.spent), dtype=price.dtype, device=price.device)
+            self.price.index_copy_(0, self.index, price)
+
+    def _show(self, gone: Tensor, step: int) -> None:
+        """The tokens at ``gone`` have halted: others see their output from now on."""
+        output = self.tally.output.index_select(0, gone)
+        where = self.index.index_select(0, gone)
+        self.loop.group.settle(output, step - 1, self._context(where, apart=True))
 
     def _keep(self, stay: Tensor) -> None:
         """The tokens at ``stay`` go on."""
-        self.index = self.index[stay]
+        self.index = self.index.index_select(0, stay)
         if not len(stay):
             return
         is_output = self.tally.output is self.state.high
         self.state = self.state.each(lambda part: part.index_select(0, stay))
         self.entry = self.entry.index_select(0, stay)
         self.tally = self.tally.at(stay, self.state.high if is_output else None)
-        self.gate = None if self.gate is None else self.gate[stay]
+        self.gate = None if self.gate is None else self.gate.index_select(0, stay)
         if self.decider is None:
-            self.deciders = self.deciders.each(lambda part: part[stay])
+            self.deciders = self.deciders.each(lambda part: part.index_select(0, stay))
             self.limit = self.deciders.limit
         else:
             rows = stay[:: self.shape[1]] // self.shape[1]

@@ -62,5 +62,5 @@ class Tally:
     def at(self, chosen: Tensor, output: Tensor | None = None) -> Tally:
         """Of the tokens ``chosen`` alone; their ``output`` may be known already."""
         output = self.output.index_select(0, chosen) if output is None else output
-        left, penalty = (None if part is None else part[chosen] for part in (self.left, self.penalty))
+        left, penalty = (None if part is None else part.index_select(0, chosen) for part in (self.left, self.penalty))
         return Tally(output, left, penalty, self.takes)
