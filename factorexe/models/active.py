@@ -16,6 +16,29 @@ import functools
 import torch
 from torch import Tensor
 
+from factorexe.models.room import Room
+
+
+class Rows:
+    """Some rows of keys or values (B, H, K, head), fetched one tensor after the other.
+
+    Fetched when they are needed, since a copy that is used at once is still in the processor's cache, and head by head,
+    each in one piece.
+    """
+
+    def __init__(self, index: Tensor, room: Room) -> None:
+        self.index, self.room = index, room
+        self._of_heads: Tensor | None = None
+
+    def fetched(self, part: Tensor) -> Tensor:
+        """(R, H, K, head), until the next is fetched."""
+        heads = part.shape[1]
+        if self._of_heads is None:
+            self._of_heads = (self.index[:, None] * heads + torch.arange(heads, device=part.device)).flatten()
+        room = self.room.like(part, (len(self._of_heads), *part.shape[2:]))
+        torch.index_select(part.flatten(0, 1), 0, self._of_heads, out=room)
+        return room.view(-1, *part.shape[1:])
+
 
 class Active:
     """Which tokens of (B, T) are left.
@@ -23,10 +46,11 @@ class Active:
     Args:
         index: (M,) places in the flattened batch, ascending.
         shape: B and T.
+        room: for what is fetched.
     """
 
-    def __init__(self, index: Tensor, shape: tuple[int, int]) -> None:
-        self.index = index
+    def __init__(self, index: Tensor, shape: tuple[int, int], room: Room) -> None:
+        self.index, self.room = index, room
         batch, self.length = shape
         self.rows: Tensor | None = None  # (R,) rows that have a token left; None: all B
         self.place: tuple[Tensor, Tensor] | None = None  # (M,) each: row and query; None: in their order, without gaps
@@ -55,6 +79,11 @@ class Active:
     def column(self) -> Tensor:
         """(M,) the position of each token in its row."""
         return self.index % self.length
+
+    @property
+    def fetch(self) -> Rows | None:
+        """How to come by the rows that have a token left; None: as they stand."""
+        return None if self.rows is None else Rows(self.rows, self.room)
 
     def pack(self, queries: Tensor) -> Tensor:
         """(M, H, head) to (R, H, Q, head)."""

@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from factorexe.models.active import Active
+from factorexe.models.active import Active, Rows
 from factorexe.models.base import Cache
 from factorexe.models.memory import Made, Memory
 
@@ -104,7 +104,7 @@ class Attention(nn.Module):
         active = context.active
         queries, made = self._projected(x, context, seen)
         keys, values, bias = context.memory.see(slot, made, context)
-        rows = None if active is None else active.rows
+        rows = None if active is None else active.fetch
         queries = queries.transpose(1, 2) if active is None else active.pack(queries)
         mixed = attend(queries, keys, values, bias, self.dropout if self.training else 0.0, rows)
         added: Tensor = self.out(mixed.transpose(1, 2).reshape(x.shape) if active is None else active.unpack(mixed))
@@ -142,21 +142,18 @@ def attend(
     values: Tensor | Sequence[Tensor],
     bias: Tensor | None,
     dropout: float,
-    rows: Tensor | None = None,
+    rows: Rows | None = None,
 ) -> Tensor:
     """Scaled dot-product attention (B, H, T, head) of queries (B, H, T, head) over keys (B, H, K, head).
 
     Keys and values may come in several pieces, which are then never put together; scores, which are, have no width.
 
     Args:
-        rows: (B,) of keys and values, where they have more rows than queries have; fetched when needed, since a copy
-            that is used at once is still in the processor's cache, and head by head, each in one piece.
+        rows: those of keys and values, where they have more rows than queries have; nothing passes a gradient then.
     """
-    heads = queries.shape[1]
-    of_heads = None if rows is None else (rows[:, None] * heads + torch.arange(heads, device=rows.device)).flatten()
 
     def of_rows(part: Tensor) -> Tensor:
-        return part if of_heads is None else part.flatten(0, 1).index_select(0, of_heads).view(-1, *part.shape[1:])
+        return part if rows is None else rows.fetched(part)
 
     scale = queries.shape[-1] ** -0.5
     if not isinstance(keys, Tensor) or not isinstance(values, Tensor):
@@ -167,7 +164,7 @@ def attend(
         return torch.stack([part @ of_rows(piece) for part, piece in zip(parts, values, strict=True)]).sum(dim=0)
     if queries.device.type != "cpu" or keys.shape[2] > _FEW_KEYS:
         bias = None if bias is None else bias.to(queries.dtype)
-        keys, values = of_rows(keys), of_rows(values)
+        keys, values = (part if rows is None else part.index_select(0, rows.index) for part in (keys, values))
         return F.scaled_dot_product_attention(queries, keys, values, attn_mask=bias, dropout_p=dropout)
     scores = (queries * scale) @ of_rows(keys).transpose(-1, -2)
     mixed: Tensor = _weights(scores, bias, dropout).to(values.dtype) @ of_rows(values)

@@ -11,6 +11,7 @@ from factorexe.models.layers import Context
 from factorexe.models.loop.parts import Loop, State, Walked
 from factorexe.models.loop.tally import Tally
 from factorexe.models.loop.walker import Walker, spread
+from factorexe.models.room import Room
 
 
 class Compact(Walker):
@@ -24,6 +25,7 @@ class Compact(Walker):
         self.state, self.entry = state.each(lambda part: part.flatten(0, 1)), entry.flatten(0, 1)
         self.limit = limit.flatten() if self.decider is not None else self.deciders.limit
         self.gate: Tensor | None = None
+        self.room = Room()  # for this walk: one kept with the cache was slower
         self.index = torch.arange(len(self.entry), device=entry.device)  # (M,) the tokens that are left
         self.tally = Tally.of(self.entry, soft=loop.others_see == "soft")
         # of every token: what came of it, or would if it halted now
@@ -71,7 +73,7 @@ class Compact(Walker):
         """What the tokens at ``index`` share; as they stand in rows where they are all, unless ``apart``."""
         if len(index) == self.shape[0] * self.shape[1] and not apart:
             return self.context
-        active, turn = Active(index, self.shape), self.context.turn
+        active, turn = Active(index, self.shape, self.room), self.context.turn
         if turn is None or (turn[0].ndim == 4 and self.shape[1] == 1):
             pass  # all stand at one position
         elif turn[0].ndim == 4:  # (T, 1, 1, half)

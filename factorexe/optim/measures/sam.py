@@ -116,18 +116,12 @@ class SAMConfig(MeasureConfig):
         self.inner.check(step, batch)
 
 
-class ASAMConfig(MeasureConfig):
+class ASAMConfig(SAMConfig):
     """The gradient a little way uphill, in units of each weight."""
 
     rho: float = Field(0.5, ge=0)
     """How far, relative to the weights."""
-    inner: Annotated[Any, Choice("measures", "plain")]
-    """What is asked for here and there."""
 
     def build(self) -> SAM:
         """The measure."""
         return SAM(adaptive(self.rho), self.inner.build())
-
-    def check(self, step: Step, batch: Any) -> None:
-        """As what it contains."""
-        self.inner.check(step, batch)
