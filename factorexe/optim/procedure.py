@@ -84,7 +84,7 @@ class Procedure(nn.Module):
 
         merged: Merged = self.aggregator(told(), None if guide is None else mean_everywhere(guide))
         self.stats = {f"aggregate/{name}": value for name, value in merged.stats.items()}
-        self.gram = torch.stack(rows) @ torch.stack(rows).T if rows else None
+        self.gram = (stacked := torch.stack(rows)) @ stacked.T if rows else None
         if merged.gradient is not None:
             self._add(merged.gradient, share, used)
 

@@ -37,9 +37,8 @@ from factorexe.optim.measure import Part
 _DRAW = 1e-6  # cosines are no more exact than this in single precision
 
 
-class Running(Aggregator):
-    """The published form: each part in turn is compared with the average so far.  2 P numbers; 3 P to reject to the
-    mean.
+class Filtering(Aggregator):
+    """What all three forms are told.
 
     Args:
         flat: where each parameter stands in a vector.
@@ -52,6 +51,11 @@ class Running(Aggregator):
     def __init__(self, flat: Flat, distance: float, reject: Reject) -> None:
         super().__init__(flat)
         self.distance, self.reject = distance, reject
+
+
+class Running(Filtering):
+    """The published form: each part in turn is compared with the average so far.  2 P numbers; 3 P to reject to the
+    mean."""
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The running half-average of what agrees; of one part, that part."""
@@ -73,20 +77,8 @@ class Running(Aggregator):
         return Merged(gradient, _stats(agreed + 1 if agreed else 0, len(found) + 1, told.mean()))
 
 
-class Grouped(Stacked):
-    """A rule that keeps a group of parts, whatever their order, and averages it.
-
-    Args:
-        flat: where each parameter stands in a vector.
-        distance: the largest cosine distance that still agrees.
-        reject: what becomes of a batch in which nothing agrees.
-    """
-
-    least = 2
-
-    def __init__(self, flat: Flat, distance: float, reject: Reject) -> None:
-        super().__init__(flat)
-        self.distance, self.reject = distance, reject
+class Grouped(Filtering, Stacked):
+    """A rule that keeps a group of parts, whatever their order, and averages it."""
 
     def merge(self, rows: Tensor, weights: Tensor, guide: Tensor | None) -> Merged:
         """The mean of the group over its tokens; of one part, that part."""
