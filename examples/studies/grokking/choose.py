@@ -1,28 +1,52 @@
-"""The second look's sweep files, from the rows of the first.
+"""Each look's sweep files, from the rows of the one before.
 
     python examples/studies/grokking/choose.py masks     reads select.csv, writes masks.yaml
-    python examples/studies/grokking/choose.py points    reads select.csv and masks.csv, writes chosen.yaml
+    python examples/studies/grokking/choose.py again     reads select.csv and masks.csv, writes again.yaml
+    python examples/studies/grokking/choose.py points    reads these and again.csv, writes chosen.yaml
 
 ``masks``: each point of sign agreement again, with as many coordinates kept as it kept, but by lot.  The share is the
-one of its last 50 steps that were looked at, the mean of its seeds.
+one of its last 50 steps that were looked at.
 
-``points``: the point of each method whose runs took the fewest steps (median) to 99 % of val, a run that did not get
-there counting as 3,000; of equals, to 95 %.  A method of which runs are missing is left out, and named.
+``again``: the four points of each method whose run took the fewest steps to 99 % of val, a run that did not get there
+counting as its last step; of equals, to 95 %, then the one that solved most of val.  With another seed.
+
+``points``: the one of these four whose two runs took the fewest steps (median), likewise.  A method of which runs are
+missing is left out, and named.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
-from points import AGGREGATE, CAP, DECAY, LR, METHODS, Values, best, lines, of_method, points, read, told
+from points import (
+    AGGREGATE,
+    CAP,
+    DECAY,
+    FIRST,
+    LR,
+    METHODS,
+    REPORT,
+    SECOND,
+    Point,
+    Values,
+    best,
+    good,
+    lines,
+    of_method,
+    points,
+    read,
+    told,
+)
 
 HERE = Path(__file__).parent
 KEPT = "gradient_agreement.aggregate_kept"
-SELECTION, REPORT = [0, 1], [2, 3, 4, 5, 6]  # seeds
+SHORT = 1000  # steps of the first two looks, as in select.yaml
 _MASKS = "# What is left of sign agreement if as many coordinates are kept by lot?"
+_AGAIN = "# Which of the four best points of each method is best, if luck is given a second chance?"
 _CHOSEN = "# How many steps does the best point of each method take, with seeds that had no say in choosing it?"
 
 
@@ -42,7 +66,20 @@ def masks(here: Path) -> str:
     ]
     if not all(shares):
         raise SystemExit(f"select.csv: expected {KEPT} of every point of sign agreement; see its column")
-    return _file(_MASKS, "masks", _unique(listed), SELECTION)
+    return _file(_MASKS, "masks", _unique(listed), FIRST, SHORT)
+
+
+def again(here: Path) -> str:
+    """What again.yaml holds.
+
+    Raises:
+        SystemExit: no method has ended its first look.
+    """
+    found = points(read(here / "select.csv", here / "masks.csv"))
+    methods = _ended({name: good(name, found) for name in METHODS}, "select.csv")
+    return _file(
+        _AGAIN, "again", _unique(point.values for name in methods for point in good(name, found)), SECOND, SHORT
+    )
 
 
 def chosen(here: Path) -> str:
@@ -51,14 +88,25 @@ def chosen(here: Path) -> str:
     Raises:
         SystemExit: no method has ended.
     """
-    found = points(read(here / "select.csv", here / "masks.csv"))
-    missing = [name for name in METHODS if best(name, found) is None]
+    found = selected(here)
+    _ended({name: best(name, found) for name in METHODS}, "again.csv")
+    named = [f"{line.name}: {told(line.values)}" for line in lines(found)]
+    return _file(_CHOSEN, "chosen", _unique(line.values for line in lines(found)), REPORT, CAP, named)
+
+
+def selected(here: Path) -> list[Point]:
+    """The points of the first two looks."""
+    return points(read(here / "select.csv", here / "masks.csv", here / "again.csv"))
+
+
+def _ended(chosen: Mapping[str, Any], rows: str) -> list[str]:
+    """The methods of which something is chosen; the others are named."""
+    missing = [name for name, what in chosen.items() if not what]
     if len(missing) == len(METHODS):
-        raise SystemExit("select.csv: expected every run of at least one method to have ended; run select.yaml first")
+        raise SystemExit(f"{rows}: expected every run of at least one method to have ended; run its sweep first")
     if missing:
         print(f"left out until all of their runs have ended: {', '.join(missing)}", file=sys.stderr)
-    named = [f"{line.name}: {told(line.values)}" for line in lines(found)]
-    return _file(_CHOSEN, "chosen", _unique([line.values for line in lines(found)]), REPORT, named)
+    return [name for name in chosen if name not in missing]
 
 
 def _unique(listed: Iterable[Values]) -> list[Values]:
@@ -66,23 +114,26 @@ def _unique(listed: Iterable[Values]) -> list[Values]:
     return list({repr(sorted(values.items())): values for values in listed}.values())
 
 
-def _file(question: str, name: str, listed: Sequence[Values], seeds: Sequence[int], told_of: Sequence[str] = ()) -> str:
+def _file(
+    question: str, name: str, listed: Sequence[Values], seeds: list[int], cap: int, told_of: Sequence[str] = ()
+) -> str:
     count, folder = len(listed) * len(seeds), "examples/studies/grokking"
     head = [
         question,
         "#",
-        f"# Written by choose.py.  {count} runs, at most {count * CAP:,} steps of 0.1 s on one thread (an estimate).",
+        f"# Written by choose.py.  {count} runs, at most {count * cap:,} steps of 0.1 s on one thread (an estimate).",
         "# To go on after an interruption, retype the command.",
         "#",
         f"#     factorexe sweep run {folder}/{name}.yaml",
         f"#     factorexe sweep results sweeps/{name} --each --output {folder}/{name}.csv",
         *(["#", *(f"# {line}" for line in told_of)] if told_of else []),
     ]
-    content = {"config": "setting.yaml", "list": listed, "seeds": list(seeds)}
+    base = {"trainer": {"max_steps": cap}}
+    content = {"config": "setting.yaml", "base": base, "list": listed, "seeds": seeds}
     return "\n".join(head) + "\n\n" + yaml.safe_dump(content, sort_keys=False, width=110)
 
 
-FILES = {"masks": ("masks.yaml", masks), "points": ("chosen.yaml", chosen)}
+FILES = {"masks": ("masks.yaml", masks), "again": ("again.yaml", again), "points": ("chosen.yaml", chosen)}
 
 
 def main(words: Sequence[str]) -> None:

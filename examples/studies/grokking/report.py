@@ -1,7 +1,7 @@
 """The table and the figure of this study, from the rows that there are.
 
-    python examples/studies/grokking/report.py      reads select, masks, chosen and baseline.csv here, writes table.md
-                                                    and steps.png here
+    python examples/studies/grokking/report.py      reads select, masks, again, chosen and baseline.csv here, writes
+                                                    table.md and steps.png here
 
 Lines are those of chosen.yaml: the best point of each method by its selection seeds, run with five others; controls
 first.  A number is the median over seeds with its quartiles; ``>3,000`` is not reached by then.  The figure shows the
@@ -54,7 +54,7 @@ class Found(NamedTuple):
 def found_in(here: Path) -> tuple[list[Found], str | None]:
     """Lines of which there are runs, and the method that won by its selection seeds."""
     rows = read(here / "chosen.csv")
-    selection = points(read(here / "select.csv", here / "masks.csv"))
+    selection = points(read(here / "select.csv", here / "masks.csv", here / "again.csv"))
     every = [Found(line, runs_of(line, rows)) for line in lines(selection)]
     return [one for one in every if one.runs.steps()], winner(selection)
 
