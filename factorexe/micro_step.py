@@ -10,7 +10,9 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from factorexe.layout import Batch
 from factorexe.models.base import Model
 from factorexe.objectives.base import Loss, Objective
 from factorexe.optim.flat import Flat
+from factorexe.optim.measure import Pending
+from factorexe.optim.one_pass import Rows, in_one_pass
 
 _VARIANTS = 5_000_011  # a number of its own, so that no other draw shares its stream
 
@@ -57,6 +61,29 @@ class MicroStep:
         """One forward pass."""
         with torch.enable_grad(), self.precision():
             return self.objective.loss(self.model, batch)
+
+    def in_one_pass(self, batch: Batch, parts: Sequence[Any]) -> Pending | None:
+        """The loss of all parts (row numbers of each), to be asked for the gradient of each; None where parameters
+        enter it in ways of which parts cannot be told apart, or where they cannot be watched, as in a compiled core."""
+        if self.model.compiled:
+            return None
+        order, random = np.concatenate(parts), self.random()
+        in_order = np.array_equal(order, np.arange(len(batch)))
+        together = batch if in_order else batch.select(torch.from_numpy(order).to(self.device))
+        assert together.weights is not None
+        (count, length), sizes = together.tokens.shape, [len(part) for part in parts]
+        of_parts = torch.split(together.weights, sizes)
+        rows = Rows(sizes, length, [int(part.count_nonzero()) for part in of_parts])
+        weights = [part.sum().item() for part in of_parts]
+        told = [together.positions]
+        if together.positions is None:  # a table of them is entered by rows only if each row tells its own
+            told.append(torch.arange(length, device=self.device).expand(count, -1))
+        for positions in told:
+            loss_of = functools.partial(self.loss, dataclasses.replace(together, positions=positions))
+            if (pending := in_one_pass(loss_of, rows, weights, self.flat)) is not None:
+                return pending
+            self.again(random)
+        return None
 
     def random(self) -> list[Tensor]:
         """The state of the default generators."""

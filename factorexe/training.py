@@ -51,6 +51,7 @@ def train(run: Any, built: Any, started: float, stop: Stop | None, say: Any) -> 
     with quiet(), threads(config.trainer.threads), torch.random.fork_rng(devices=[]):
         if config.trainer.compile:
             built.model.compile_core()
+            built.model.compiled = True
         learner = Learner(built.model, built.objective, config.optim, config.seed)
         instruments = _instruments(config)
         charts = {group: of for each in instruments.values() for group, of in each.charts.items()}

@@ -156,6 +156,7 @@ class Model(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.number_head = None
+        self.compiled = False
 
     def forward(
         self,

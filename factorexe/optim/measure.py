@@ -46,6 +46,10 @@ class Step(Protocol):
     def loss(self, batch: Any) -> Loss:
         """One forward pass, in the precision of training.  Equal batches and random states give equal losses."""
 
+    def in_one_pass(self, batch: Any, parts: Sequence[Any]) -> Pending | None:
+        """The loss of a batch that can be asked for the gradient of each part (row numbers); None where only forward
+        passes of their own can tell parts apart."""
+
     def random(self) -> Any:
         """The state of everything random, for ``again``."""
 

@@ -37,10 +37,10 @@ class Mean(Aggregator):
 def _add(total: list[Tensor | None], pieces: Sequence[Tensor | None], weight: Tensor) -> None:
     """Adds ``weight`` times each piece to its sum, where there is one."""
     for place, (whole, piece) in enumerate(zip(total, pieces, strict=True)):
-        if whole is None:
-            total[place] = None if piece is None else piece * weight
-        elif piece is not None:
-            whole.addcmul_(piece, weight)
+        if whole is None and piece is not None:
+            total[place] = torch.zeros_like(piece)
+    pairs = [(each, piece) for each, piece in zip(total, pieces, strict=True) if each is not None and piece is not None]
+    torch._foreach_addcmul_([each for each, _ in pairs], [piece for _, piece in pairs], [weight] * len(pairs))
 
 
 class MeanConfig(AggregatorConfig):

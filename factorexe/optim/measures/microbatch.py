@@ -1,4 +1,5 @@
-"""The gradients of K parts of the batch, each split off before its forward pass, so that K cost what one does.
+"""The gradients of K parts of the batch: from one pass of all of it where the model lets parts be told apart
+(``one_pass``), else each split off before its forward pass.
 
 How the batch is split decides what agreement means.  64 problems of 2, 3 and 4 digits in 3 parts::
 
@@ -21,6 +22,7 @@ from pydantic import Field
 
 from factorexe.choice import Choice
 from factorexe.optim.measure import Measure, MeasureConfig, Pending, Several, Step
+from factorexe.optim.measures.plain import Plain
 
 
 class Microbatch(Measure):
@@ -40,6 +42,8 @@ class Microbatch(Measure):
     def begin(self, step: Step, batch: Any) -> Pending:
         """The losses of the parts."""
         rows = divided(batch.examples, self.parts, self.split)
+        if isinstance(self.inner, Plain) and len(rows) > 1 and (whole := step.in_one_pass(batch, rows)) is not None:
+            return whole
         return Several([self.inner.begin(step, batch.select(torch.from_numpy(part))) for part in rows])
 
 

@@ -1,0 +1,161 @@
+"""The gradients of K parts of a batch from one forward and one backward pass of all of it.
+
+A weight's gradient is a sum over the rows that went through it; summed part by part it is K gradients, for the same
+multiplications.  4 problems of 5 tokens in 2 parts, through ``nn.Linear(3, 2)``::
+
+    x (4, 5, 3), dy (4, 5, 2)           grad[0] = dy[:2]^T x[:2], grad[1] = dy[2:]^T x[2:]
+
+So operations that trained parameters enter (a linear map, an embedding, a layer norm) are replaced, while the loss is
+computed, by ones that note each part's sum (cf. Goodfellow 2015, arXiv:1510.01799, section 4, for parts of one
+example).  They have to know which part a row belongs to: rows are those of examples (B, ...) or of supervised tokens
+(..., M, D).  A model in which a parameter enters anything else, or other rows, has to be asked part by part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from factorexe.optim.flat import Flat
+from factorexe.optim.measure import Loss, Part, Pending
+from factorexe.optim.part_sums import PartSums, embedded, normal, through
+
+
+class Rows(NamedTuple):
+    """Where parts lie in a batch that holds one after the other.  B examples of T tokens, M of them supervised."""
+
+    examples: Sequence[int]  # of each part
+    length: int  # T
+    supervised: Sequence[int]  # tokens of each part
+
+    def of(self, shape: torch.Size) -> tuple[int, list[int]] | None:
+        """The axis of rows in a tensor whose last axis is none, and how many there belong to each part; None: unknown.
+
+        An axis says what it is by its size, so a tensor that could be read in both ways is unknown.
+        """
+        found = []
+        if shape[0] == sum(self.examples) and (len(shape) == 1 or shape[1] == self.length):
+            found.append((0, list(self.examples)))
+        if shape[-1] == sum(self.supervised):
+            found.append((len(shape) - 1, list(self.supervised)))
+        return found[0] if found and found[0] == found[-1] else None
+
+
+class Unknown(Exception):
+    """A parameter entered something of which parts cannot be told apart."""
+
+
+class Noting(TorchFunctionMode):
+    """While it is entered, operations note what each part's gradient is.
+
+    Args:
+        sums: where it is noted.
+        flat: the trained parameters.
+    """
+
+    def __init__(self, sums: PartSums, rows: Rows, flat: Flat) -> None:
+        super().__init__()
+        self.sums, self.rows = sums, rows
+        self.trained = {id(parameter) for parameter in flat.parameters}
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        """The operation, or one in its place."""
+        if not self._enters(args) and not (kwargs and self._enters(kwargs.values())):
+            return func(*args, **kwargs) if kwargs else func(*args)
+        kwargs = kwargs or {}
+        if func is F.linear:
+            return self._linear(*args, **kwargs)
+        if func is F.embedding:
+            return self._embedding(*args, **kwargs)
+        if func is F.layer_norm:
+            return self._layer_norm(*args, **kwargs)
+        found = func(*args, **kwargs)
+        if isinstance(found, Tensor) and found.requires_grad:
+            raise Unknown
+        return found
+
+    def _enters(self, given: Iterable[Any]) -> bool:
+        """Whether a trained parameter is among what an operation is given, be it in a list, as ``torch.cat`` has it."""
+        if not self.trained.isdisjoint(map(id, given)):
+            return True
+        return any(self._enters(each) for each in given if type(each) is list or type(each) is tuple)
+
+    def _rows(self, shape: torch.Size) -> tuple[int, list[int]]:
+        found = self.rows.of(shape) if shape else None
+        if found is None:
+            raise Unknown
+        return found
+
+    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+        return through(x, weight, bias, self.sums, *self._rows(x.shape[:-1]))
+
+    def _embedding(
+        self,
+        index: Tensor,
+        weight: Tensor,
+        padding_idx: int | None = None,
+        max_norm: float | None = None,
+        norm_type: float = 2.0,
+        scale_grad_by_freq: bool = False,
+        sparse: bool = False,
+    ) -> Tensor:
+        if max_norm is not None or scale_grad_by_freq or sparse:
+            raise Unknown
+        return embedded(index, weight, padding_idx, self.sums, *self._rows(index.shape))
+
+    def _layer_norm(
+        self,
+        x: Tensor,
+        normalized_shape: Sequence[int],
+        weight: Tensor | None = None,
+        bias: Tensor | None = None,
+        eps: float = 1e-5,
+    ) -> Tensor:
+        if len(normalized_shape) != 1:
+            raise Unknown
+        return normal(x, weight, bias, eps, self.sums, *self._rows(x.shape[:-1]))
+
+
+class OnePass(Pending):
+    """Parts whose gradients come all at once.
+
+    Args:
+        loss: of the whole batch.
+        sums: what its backward pass notes.
+        weights: supervised tokens of each part, as the loss weights them.
+    """
+
+    def __init__(self, loss: Loss, sums: PartSums, flat: Flat, weights: Sequence[float]) -> None:
+        self.losses, self.sums, self.flat, self.weights = [loss], sums, flat, weights
+
+    def parts(self) -> Iterator[Part]:
+        """One for each part, in order."""
+        (loss,) = self.losses
+        equal = len(set(self.weights)) == 1
+        total = loss.total / self.weights[0] if equal else loss.total
+        torch.autograd.grad(total, self.flat.parameters, allow_unused=True)
+        noted = [self.sums.of(parameter) for parameter in self.flat.parameters]
+        for number, weight in enumerate(self.weights):
+            pieces = [None if sums is None else sums[number] for sums in noted]
+            if not equal:
+                torch._foreach_div_([piece for piece in pieces if piece is not None], weight)
+            yield Part(pieces, loss.weight.new_tensor(weight), self.flat)
+
+
+def in_one_pass(loss_of: Callable[[], Loss], rows: Rows, weights: Sequence[float], flat: Flat) -> OnePass | None:
+    """The loss of a batch whose parts lie as ``rows`` says and weigh ``weights``, ready to be asked for their
+    gradients; None if parameters enter it in ways of which parts cannot be told apart."""
+    sums = PartSums(len(rows.examples))
+    try:
+        with Noting(sums, rows, flat):
+            loss = loss_of()
+    except Unknown:
+        return None
+    return OnePass(loss, sums, flat, weights)

@@ -1,0 +1,164 @@
+"""Operations with a parameter whose backward pass notes its gradient for each part, not for all.
+
+Each is exact: the rows of parts are told apart, and the sum of all is what the plain operation would have had.  To
+their inputs they pass the plain gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+class PartSums:
+    """For each parameter, what each of K parts adds to its gradient: (K, *shape)."""
+
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self._noted: dict[int, Tensor] = {}
+
+    def of(self, parameter: Tensor) -> Tensor | None:
+        """What was noted; None if nothing was."""
+        return self._noted.get(id(parameter))
+
+    def room(self, parameter: Tensor) -> tuple[Tensor, bool]:
+        """Where to note, and whether something stands there already that is to be added to."""
+        noted = self._noted.get(id(parameter))
+        if noted is not None:
+            return noted, True
+        made = parameter.new_empty((self.parts, *parameter.shape))
+        self._noted[id(parameter)] = made
+        return made, False
+
+
+def through(x: Tensor, weight: Tensor, bias: Tensor | None, sums: PartSums, axis: int, rows: Sequence[int]) -> Tensor:
+    """``F.linear``: (..., I) to (..., O)."""
+    made: Tensor = _Linear.apply(x, weight, bias, sums, axis, rows)  # type: ignore[no-untyped-call]
+    return made
+
+
+def embedded(
+    index: Tensor, weight: Tensor, padding: int | None, sums: PartSums, axis: int, rows: Sequence[int]
+) -> Tensor:
+    """``F.embedding``: (...) to (..., D)."""
+    made: Tensor = _Embedding.apply(index, weight, padding, sums, axis, rows)  # type: ignore[no-untyped-call]
+    return made
+
+
+def normal(
+    x: Tensor, gain: Tensor | None, bias: Tensor | None, eps: float, sums: PartSums, axis: int, rows: Sequence[int]
+) -> Tensor:
+    """``F.layer_norm`` over the last axis."""
+    made: Tensor = _LayerNorm.apply(x, gain, bias, eps, sums, axis, rows)  # type: ignore[no-untyped-call]
+    return made
+
+
+def _of_parts(x: Tensor, axis: int, rows: Sequence[int]) -> list[Tensor]:
+    """(n_k, D) of each part."""
+    return [part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(rows), dim=axis)]
+
+
+def _note_all(sums: PartSums, parameter: Tensor, found: Sequence[Tensor]) -> None:
+    """Notes what was found for each part."""
+    room, added = sums.room(parameter)
+    for place, of_part in zip(room, found, strict=True):
+        _note(place, of_part, added)
+
+
+def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, axis: int, rows: Sequence[int]) -> None:
+    """Notes dy^T x of each part, in one product where parts are of one size and lie side by side."""
+    room, added = sums.room(weight)
+    if len(set(rows)) == 1 and x.shape[:axis].numel() == 1 and room.dtype == dy.dtype:
+        side_by_side = (each.reshape(len(rows), -1, each.shape[-1]) for each in (dy, x))
+        torch.baddbmm(room, next(side_by_side).mT, next(side_by_side), beta=int(added), out=room)
+        return
+    for place, left, right in zip(room, _of_parts(dy, axis, rows), _of_parts(x, axis, rows), strict=True):
+        _note(place, left.T @ right, added)
+
+
+def _note(place: Tensor, found: Tensor, added: bool) -> None:
+    if added:
+        place.add_(found)
+    else:
+        place.copy_(found)
+
+
+class _Linear(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *noting: Any) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.bias, ctx.noting = bias, noting
+        return F.linear(x, weight, bias)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (dy,) = gradients
+        x, weight = ctx.saved_tensors
+        sums, axis, rows = ctx.noting
+        if ctx.needs_input_grad[1]:
+            _note_products(sums, weight, dy, x.to(dy.dtype), axis, rows)
+        if ctx.bias is not None and ctx.needs_input_grad[2]:
+            _note_all(sums, ctx.bias, [part.sum(dim=0) for part in _of_parts(dy, axis, rows)])
+        dx = (dy @ weight.to(dy.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
+        return dx, None, None, None, None, None
+
+
+class _Embedding(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, index: Tensor, weight: Tensor, padding: int | None, *noting: Any) -> Tensor:
+        ctx.save_for_backward(index, weight)
+        ctx.padding, ctx.noting = padding, noting
+        return F.embedding(index, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        (dy,) = gradients
+        index, weight = ctx.saved_tensors
+        sums, axis, rows = ctx.noting
+        room, added = sums.room(weight)
+        count = len(weight)
+        own = torch.arange(len(rows), device=index.device).repeat_interleave(torch.tensor(rows, device=index.device))
+        shape = [1] * index.dim()
+        shape[axis] = -1
+        at = (index + own.view(shape) * count).reshape(-1)
+        found = torch.ops.aten.embedding_dense_backward(
+            dy.reshape(len(at), -1).to(weight.dtype), at, len(rows) * count, -1, False
+        ).view_as(room)
+        if ctx.padding is not None:
+            found[:, ctx.padding] = 0
+        _note(room, found, added)
+        return None, None, None, None, None, None
+
+
+class _LayerNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gain: Tensor | None, bias: Tensor | None, eps: float, *noting: Any) -> Tensor:
+        exact = x if gain is None else x.to(torch.promote_types(x.dtype, gain.dtype))
+        made, mean, scale = torch.native_layer_norm(exact, exact.shape[-1:], gain, bias, eps)
+        ctx.save_for_backward(exact, gain, bias, mean, scale)
+        ctx.noting, ctx.given = noting, x.dtype
+        normal: Tensor = made
+        return normal
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Any:
+        x, gain, bias, mean, scale = ctx.saved_tensors
+        sums, axis, rows = ctx.noting
+        _, of_gain, of_bias = ctx.needs_input_grad[:3]
+
+        def asked(dy: Tensor, x: Tensor, mean: Tensor, scale: Tensor, *of: bool) -> Any:
+            return torch.ops.aten.native_layer_norm_backward(dy, x, x.shape[-1:], mean, scale, gain, bias, of)
+
+        dy = gradients[0].contiguous()
+        if of_gain or of_bias:
+            split = [_of_parts(each, axis, rows) for each in (dy, x, mean, scale)]
+            found = [asked(*part, False, of_gain, of_bias) for part in zip(*split, strict=True)]
+            for number, parameter in ((1, gain), (2, bias)):
+                if ctx.needs_input_grad[number]:
+                    _note_all(sums, parameter, [part[number] for part in found])
+        dx = asked(dy, x, mean, scale, True, False, False)[0].to(ctx.given) if ctx.needs_input_grad[0] else None
+        return dx, None, None, None, None, None, None

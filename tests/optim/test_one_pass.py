@@ -1,0 +1,156 @@
+"""Gradients of parts from one pass are those of a pass for each part."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+from torch.testing import assert_close
+from trained import configured
+
+from factorexe.micro_step import MicroStep
+from factorexe.objectives.base import Loss
+from factorexe.optim.flat import Flat
+from factorexe.optim.measure import Several
+from factorexe.optim.measures.microbatch import MicrobatchConfig
+from factorexe.optim.measures.plain import Plain
+from factorexe.optim.one_pass import Rows, in_one_pass
+from factorexe.run import build
+
+TWO = Rows([1, 1], 1, [1, 1])  # two examples of one token each
+
+
+def gradients(module, loss_of, rows=TWO):
+    """Of each part, and of the whole."""
+    flat = Flat(module.named_parameters())
+    pending = in_one_pass(lambda: Loss(loss_of(), torch.tensor(2.0), {}), rows, [1.0, 1.0], flat)
+    return None if pending is None else [part.gradient for part in pending.parts()]
+
+
+def test_of_a_linear_map_by_hand():
+    linear = nn.Linear(2, 1)
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    slope = torch.tensor([[10.0], [1.0]])
+    assert_close(
+        gradients(linear, lambda: (linear(x) * slope).sum()), [torch.tensor([10.0, 20, 10]), torch.tensor([3.0, 4, 1])]
+    )
+
+
+def test_of_an_embedding_by_hand():
+    table = nn.Embedding(3, 1, padding_idx=0)
+    rows = torch.tensor([[2], [0]])
+    found = gradients(table, lambda: (table(rows)[..., 0] * torch.tensor([[5.0], [7.0]])).sum())
+    assert_close(found, [torch.tensor([0.0, 0, 5]), torch.tensor([0.0, 0, 0])])
+
+
+def test_of_a_layer_norm_by_hand():
+    norm = nn.LayerNorm(2, eps=0.0)
+    x = torch.tensor([[1.0, 3.0], [8.0, 6.0]])  # normalized: -1, 1 and 1, -1
+    found = gradients(norm, lambda: (norm(x) * torch.tensor([[2.0, 2.0], [1.0, 1.0]])).sum())
+    assert_close(found, [torch.tensor([-2.0, 2, 2, 2]), torch.tensor([1.0, -1, 1, 1])])
+
+
+def test_a_parameter_that_is_used_twice_has_the_sum_of_both():
+    table, tokens = nn.Embedding(2, 2), torch.tensor([[0], [1]])
+
+    def loss():
+        return F.linear(F.linear(table(tokens), table.weight), table.weight).square().sum()
+
+    parts = gradients(table, loss)
+    assert_close(sum(parts), torch.autograd.grad(loss(), table.weight)[0].flatten())
+    assert not torch.equal(parts[0], parts[1])
+
+
+def test_a_frozen_parameter_takes_no_part():
+    linear = nn.Linear(2, 1)
+    linear.weight.requires_grad_(False)
+    assert_close(gradients(linear, lambda: linear(torch.ones(2, 2)).sum()), [torch.ones(1), torch.ones(1)])
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda weight, x: (x * weight).sum(),
+        lambda weight, x: F.linear(x, weight[:1]).sum(),
+        lambda weight, x: torch.cat([weight, x]).sum(),
+        lambda weight, x: F.linear(x.mean(dim=0), weight).sum(),
+        lambda weight, x: F.embedding(torch.tensor([[0], [1]]), weight, max_norm=1.0).sum(),
+    ],
+    ids=["product", "a piece of it", "in a list", "rows that are neither", "renormalized"],
+)
+def test_what_cannot_be_told_apart_is_left_to_a_pass_for_each_part(use):
+    linear = nn.Linear(2, 2, bias=False)
+    assert gradients(linear, lambda: use(linear.weight, torch.ones(2, 2))) is None
+
+
+def test_rows_are_known_by_their_number_unless_it_could_mean_both():
+    rows = Rows([2, 1], 5, [3, 4])
+    assert rows.of(torch.Size([3, 5])) == (0, [2, 1])
+    assert rows.of(torch.Size([3])) == (0, [2, 1])
+    assert rows.of(torch.Size([9, 7])) == (1, [3, 4])
+    assert rows.of(torch.Size([3, 7])) == (1, [3, 4]), "three states of seven tokens, not three examples"
+    assert rows.of(torch.Size([4, 6])) is None
+    assert Rows([1, 1], 2, [1, 1]).of(torch.Size([2, 2])) is None, "2 examples of 2 tokens, or 2 states of 2"
+
+
+def at_hand(model, dtype=torch.float64, **options):
+    """A micro-step of 12 additions, and its batch."""
+    built = build(configured(model=model, **options))
+    built.model.to(dtype).train()
+    flat = Flat([*built.model.named_parameters(), *built.objective.named_parameters()])
+    step = MicroStep(flat, built.model, built.objective, built.data)
+    return step, built.objective.prepare(built.model, built.data.batch("train", 0), 0, torch.Generator().manual_seed(0))
+
+
+def of_each(step, batch, rows):
+    return list(Several([Plain().begin(step, batch.select(torch.from_numpy(part))) for part in rows]).parts())
+
+
+MODELS = {
+    "rotary": {"name": "transformer", "dropout": 0.0},
+    "learned positions": {"name": "transformer", "dropout": 0.0, "positions": "learned"},
+    "places": {"name": "transformer", "dropout": 0.0, "places": True, "max_place": 8},
+    "looped": {"name": "universal-transformer", "dropout": 0.0, "steps": 3},
+    "looped, two losses": {"name": "universal-transformer", "dropout": 0.0, "steps": 3, "halting": "deep-supervision"},
+    "gated": {"name": "universal-transformer", "dropout": 0.0, "steps": 3, "halting": "act"},
+}
+PARTS = {"equal": [range(6), range(6, 12)], "unequal": [[0, 5, 2], [1, 3, 4, 6, 7], [8, 11, 10, 9]]}
+
+
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_one_pass_gives_what_a_pass_for_each_part_gives(name, parts):
+    step, batch = at_hand(MODELS[name])
+    rows = [np.array(part) for part in PARTS[parts]]
+    pending = step.in_one_pass(batch, rows)
+    assert pending is not None
+    found, expected = list(pending.parts()), of_each(step, batch, rows)
+    assert [part.used for part in found] == [part.used for part in expected]
+    for one, other in zip(found, expected, strict=True):
+        assert one.weight == other.weight
+        assert_close(one.gradient, other.gradient, rtol=1e-5, atol=1e-6)  # logits are in single precision
+    assert found[0].gradient.abs().max() > 0.1
+
+
+def test_in_bf16_too():
+    step, batch = at_hand(MODELS["rotary"], torch.float32)
+    step.precision = lambda: torch.autocast("cpu", torch.bfloat16)
+    rows = [np.array(part) for part in PARTS["unequal"]]
+    pending = step.in_one_pass(batch, rows)
+    for one, other in zip(pending.parts(), of_each(step, batch, rows), strict=True):
+        assert one.gradient.dtype == torch.float32
+        cosine = torch.cosine_similarity(one.gradient, other.gradient, dim=0)
+        assert cosine > 0.999
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_where_parts_cannot_be_told_apart_each_has_a_pass_of_its_own_and_no_draw_is_lost(compiled):
+    step, batch = at_hand({"name": "cotformer"} if not compiled else {"name": "transformer"})
+    step.model.compiled = compiled
+    with torch.random.fork_rng(devices=[]):
+        before = torch.get_rng_state()
+        assert step.in_one_pass(batch, [np.arange(6), np.arange(6, 12)]) is None
+        assert torch.equal(torch.get_rng_state(), before)
+        pending = MicrobatchConfig(parts=2, inner={"name": "plain"}).build().begin(step, batch)
+        assert isinstance(pending, Several)
+        assert len(list(pending.parts())) == 2
