@@ -91,7 +91,7 @@ class GradientAgreementConfig(InstrumentConfig):
         """None where a batch has one gradient."""
         from factorexe.callbacks.gradient_agreement import GradientAgreement
 
-        return GradientAgreement(self.every, self.memory) if run.optim.measure.build().splits else None
+        return GradientAgreement(self.every, self.memory) if run.optim.measure.build().gradients > 1 else None
 
 
 class DeepProbeConfig(InstrumentConfig):

@@ -74,7 +74,6 @@ class Learner(lightning.LightningModule):
             number=index,
             seed=self.seed,
             made=self.global_step,
-            device=self.device,
             precision=self.trainer.precision_plugin.train_step_context,
         )
         return {"loss": self.procedure.begin(step, prepared)}

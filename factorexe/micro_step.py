@@ -50,12 +50,11 @@ class MicroStep:
         number: int = 0,
         seed: int = 0,
         made: int = 0,
-        device: torch.device | None = None,
         precision: Callable[[], Any] = contextlib.nullcontext,
     ) -> None:
         self.flat, self.model, self.objective, self.data = flat, model, objective, data
         self.number, self.seed, self.made, self.precision = number, seed, made, precision
-        self.device = torch.device("cpu") if device is None else device
+        self.device = flat.parameters[0].device if flat.parameters else torch.device("cpu")
 
     def loss(self, batch: Batch) -> Loss:
         """One forward pass."""

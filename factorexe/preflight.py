@@ -61,10 +61,10 @@ def check_procedure(built: Any, config: Any) -> None:
             f"optim.aggregate {name} needs the gradient of held-out problems: use --optim.measure guide"
             f" --optim.measure.inner {optim.measure.name}"
         )
-    if aggregator.least > 1 and not measure.splits:
+    if aggregator.least > measure.gradients:
         raise ConfigError(
-            f"optim.aggregate {name} compares the gradients of parts, and optim.measure {optim.measure.name} asks for"
-            " one gradient: use --optim.measure microbatch"
+            f"optim.aggregate {name} compares the gradients of {aggregator.least} parts or more, and optim.measure"
+            f" {optim.measure.name} asks for {measure.gradients}: use --optim.measure microbatch, with as many parts"
         )
     with torch.random.fork_rng(devices=[]):
         batch = built.data.batch("train", 0)
@@ -73,6 +73,22 @@ def check_procedure(built: Any, config: Any) -> None:
             optim.measure.check(step, batch)
         except ValueError as error:
             raise ConfigError(f"optim.measure {optim.measure.name}: {error}") from None
+
+
+def check_instruments(config: Any) -> None:
+    """Refuse an instrument that is chosen twice: its curves have one name.
+
+    Raises:
+        ConfigError: one line.
+    """
+    keys: dict[str, str] = {}
+    for key, options in dict(config.instruments).items():
+        if options.name in keys:
+            raise ConfigError(
+                f"instruments: {options.name} is chosen twice, as {keys[options.name]} and as {key}, and its curves"
+                " have one name: choose it once"
+            )
+        keys[options.name] = key
 
 
 def refuse_missing_device(accelerator: str) -> None:

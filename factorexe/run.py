@@ -21,6 +21,7 @@ from factorexe.config import ConfigError, Resolved, resolve, run_id, run_place
 from factorexe.contents import Contents
 from factorexe.preflight import (
     check_data,
+    check_instruments,
     check_procedure,
     refuse_missing_compiler,
     refuse_missing_device,
@@ -177,6 +178,7 @@ def fit(
         built = _fresh(resolved.config, say)
         check_data(built.data, resolved.config, say)
         check_procedure(built, resolved.config)
+        check_instruments(resolved.config)
     _refuse_lacking(resolved.config)
     refuse_unwritable(Path(runs))
     if force:

@@ -99,8 +99,16 @@ REFUSED = {
     ),
     "gaf of one gradient": (
         {"optim.aggregate": "gaf"},
-        "optim.aggregate gaf compares the gradients of parts, and optim.measure plain asks for one gradient:"
-        " use --optim.measure microbatch",
+        "optim.aggregate gaf compares the gradients of 2 parts or more, and optim.measure plain asks for 1: use"
+        " --optim.measure microbatch, with as many parts",
+    ),
+    "the median of two": (
+        {"optim.measure": {"name": "microbatch", "parts": 2}, "optim.aggregate": "median"},
+        "median compares the gradients of 3 parts or more, and optim.measure microbatch asks for 2",
+    ),
+    "an instrument twice": (
+        {"instruments": {"a": {"name": "weight-and-logit"}, "b": {"name": "weight-and-logit"}}},
+        "instruments: weight-and-logit is chosen twice, as a and as b",
     ),
     "no guide split": (
         {"task": "factorial", "optim.measure": "guide"},

@@ -156,12 +156,12 @@ class Measure(abc.ABC):
 
     Attributes:
         guides: whether it asks for the gradient of held-out problems too.
-        splits: whether it may ask one batch for several gradients.
+        gradients: that it asks one batch for, at most.
         passes: forward and backward passes of a whole batch that it takes.
     """
 
     guides: bool = False
-    splits: bool = False
+    gradients: int = 1
     passes: int = 1
 
     @abc.abstractmethod

@@ -100,9 +100,10 @@ def _added_up(config: Any) -> int:
 
 
 def _check(config: Any) -> None:
-    from factorexe.preflight import check_data, check_procedure
+    from factorexe.preflight import check_data, check_instruments, check_procedure
     from factorexe.run import build
 
     built = build(config)
     check_data(built.data, config, say=lambda line: None)
     check_procedure(built, config)
+    check_instruments(config)

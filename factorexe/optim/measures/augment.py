@@ -18,7 +18,7 @@ class Augment(Measure):
 
     def __init__(self, inner: Measure) -> None:
         self.inner = inner
-        self.guides, self.splits, self.passes = inner.guides, True, 2 * inner.passes
+        self.guides, self.gradients, self.passes = inner.guides, 2 * inner.gradients, 2 * inner.passes
 
     def begin(self, step: Step, batch: Any) -> Pending:
         """The losses of both."""

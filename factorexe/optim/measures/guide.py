@@ -31,7 +31,7 @@ class Guide(Measure):
 
     def __init__(self, rows: int | None, inner: Measure) -> None:
         self.rows, self.inner = rows, inner
-        self.guides, self.splits, self.passes = True, inner.splits, inner.passes + 1
+        self.guides, self.gradients, self.passes = True, inner.gradients, inner.passes + 1
 
     def begin(self, step: Step, batch: Any) -> Pending:
         """The losses of the batch; that of guide problems is computed in the backward pass."""

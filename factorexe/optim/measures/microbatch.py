@@ -37,7 +37,7 @@ class Microbatch(Measure):
     def __init__(self, parts: int, split: str, inner: Measure) -> None:
         self.parts, self.split, self.inner = parts, split, inner
         self.guides, self.passes = inner.guides, inner.passes
-        self.splits = True
+        self.gradients = parts * inner.gradients
 
     def begin(self, step: Step, batch: Any) -> Pending:
         """The losses of the parts."""

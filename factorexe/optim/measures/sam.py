@@ -37,7 +37,7 @@ class SAM(Measure):
 
     def __init__(self, ascent: Ascent, inner: Measure) -> None:
         self.ascent, self.inner = ascent, inner
-        self.guides, self.splits, self.passes = inner.guides, inner.splits, 2 * inner.passes
+        self.guides, self.gradients, self.passes = inner.guides, inner.gradients, 2 * inner.passes
 
     def begin(self, step: Step, batch: Any) -> Pending:
         """The losses here; those uphill are computed in the backward pass."""
