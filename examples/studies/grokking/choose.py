@@ -7,10 +7,10 @@
 ``masks``: each point of sign agreement again, with as many coordinates kept as it kept, but by lot.  The share is the
 one of its last 50 steps that were looked at.
 
-``again``: the four points of each method whose run took the fewest steps to 99 % of val, a run that did not get there
+``again``: the three points of each method whose run took the fewest steps to 99 % of val, a run that did not get there
 counting as its last step; of equals, to 95 %, then the one that solved most of val.  With another seed.
 
-``points``: the one of these four whose two runs took the fewest steps (median), likewise.  A method of which runs are
+``points``: the one of these three whose two runs took the fewest steps (median), likewise.  A method of which runs are
 missing is left out, and named.
 """
 
@@ -46,7 +46,7 @@ HERE = Path(__file__).parent
 KEPT = "gradient_agreement.aggregate_kept"
 SHORT = 1000  # steps of the first two looks, as in select.yaml
 _MASKS = "# What is left of sign agreement if as many coordinates are kept by lot?"
-_AGAIN = "# Which of the four best points of each method is best, if luck is given a second chance?"
+_AGAIN = "# Which of the three best points of each method is best, if luck is given a second chance?"
 _CHOSEN = "# How many steps does the best point of each method take, with seeds that had no say in choosing it?"
 
 
