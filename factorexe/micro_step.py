@@ -61,7 +61,7 @@ class MicroStep:
         with torch.enable_grad(), self.precision():
             return self.objective.loss(self.model, batch)
 
-    def in_one_pass(self, batch: Batch, parts: Sequence[Any]) -> Pending | None:
+    def in_one_pass(self, batch: Batch, parts: Sequence[Any], otherwise: Callable[[], Pending]) -> Pending | None:
         """The loss of all parts (row numbers of each), to be asked for the gradient of each; None where parameters
         enter it in ways of which parts cannot be told apart, or where they cannot be watched, as in a compiled core."""
         if self.model.compiled:
@@ -77,9 +77,15 @@ class MicroStep:
         told = [together.positions]
         if together.positions is None:  # a table of them is entered by rows only if each row tells its own
             told.append(torch.arange(length, device=self.device).expand(count, -1))
+
+        def of_each() -> Pending:
+            self.again(random)
+            with torch.enable_grad():
+                return otherwise()
+
         for positions in told:
             loss_of = functools.partial(self.loss, dataclasses.replace(together, positions=positions))
-            if (pending := in_one_pass(loss_of, rows, weights, self.flat)) is not None:
+            if (pending := in_one_pass(loss_of, rows, weights, self.flat, of_each)) is not None:
                 return pending
             self.again(random)
         return None

@@ -16,7 +16,7 @@ uphill for each part alone, ``sam`` of ``microbatch`` for all of them together.
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -46,9 +46,9 @@ class Step(Protocol):
     def loss(self, batch: Any) -> Loss:
         """One forward pass, in the precision of training.  Equal batches and random states give equal losses."""
 
-    def in_one_pass(self, batch: Any, parts: Sequence[Any]) -> Pending | None:
+    def in_one_pass(self, batch: Any, parts: Sequence[Any], otherwise: Callable[[], Pending]) -> Pending | None:
         """The loss of a batch that can be asked for the gradient of each part (row numbers); None where only forward
-        passes of their own can tell parts apart."""
+        passes of their own (``otherwise``) can tell parts apart."""
 
     def random(self) -> Any:
         """The state of everything random, for ``again``."""

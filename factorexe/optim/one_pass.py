@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
+from torch.utils._pytree import tree_leaves
 
 from factorexe.optim.flat import Flat
 from factorexe.optim.measure import Loss, Part, Pending
@@ -36,10 +37,12 @@ class Rows(NamedTuple):
     def of(self, shape: torch.Size) -> tuple[int, list[int]] | None:
         """The axis of rows in a tensor whose last axis is none, and how many there belong to each part; None: unknown.
 
-        An axis says what it is by its size, so a tensor that could be read in both ways is unknown.
+        An axis says what it is by its size, so a tensor that could be read in two ways is unknown.
         """
-        found = []
-        if shape[0] == sum(self.examples) and (len(shape) == 1 or shape[1] == self.length):
+        found, count = [], sum(self.examples)
+        if len(shape) > 1 and shape[:2] == (count, count):  # examples first, or tokens first?
+            return None
+        if shape[0] == count and (len(shape) == 1 or shape[1] == self.length):
             found.append((0, list(self.examples)))
         if shape[-1] == sum(self.supervised):
             found.append((len(shape) - 1, list(self.supervised)))
@@ -77,7 +80,7 @@ class Noting(TorchFunctionMode):
         if func is F.layer_norm:
             return self._layer_norm(*args, **kwargs)
         found = func(*args, **kwargs)
-        if isinstance(found, Tensor) and found.requires_grad:
+        if any(isinstance(each, Tensor) and each.requires_grad for each in tree_leaves(found)):
             raise Unknown
         return found
 
@@ -130,17 +133,23 @@ class OnePass(Pending):
         loss: of the whole batch.
         sums: what its backward pass notes.
         weights: supervised tokens of each part, as the loss weights them.
+        otherwise: asks for the same parts by a pass for each.
     """
 
-    def __init__(self, loss: Loss, sums: PartSums, flat: Flat, weights: Sequence[float]) -> None:
-        self.losses, self.sums, self.flat, self.weights = [loss], sums, flat, weights
+    def __init__(
+        self, loss: Loss, sums: PartSums, flat: Flat, weights: Sequence[float], otherwise: Callable[[], Pending]
+    ) -> None:
+        self.losses, self.sums, self.flat, self.weights, self.otherwise = [loss], sums, flat, weights, otherwise
 
     def parts(self) -> Iterator[Part]:
         """One for each part, in order."""
         (loss,) = self.losses
         equal = len(set(self.weights)) == 1
         total = loss.total / self.weights[0] if equal else loss.total
-        torch.autograd.grad(total, self.flat.parameters, allow_unused=True)
+        unseen = torch.autograd.grad(total, self.flat.parameters, allow_unused=True)
+        if any(gradient is not None for gradient in unseen):  # of an operation that torch does not let be watched
+            yield from self.otherwise().parts()
+            return
         noted = [self.sums.of(parameter) for parameter in self.flat.parameters]
         for number, weight in enumerate(self.weights):
             pieces = [None if sums is None else sums[number] for sums in noted]
@@ -149,13 +158,19 @@ class OnePass(Pending):
             yield Part(pieces, loss.weight.new_tensor(weight), self.flat)
 
 
-def in_one_pass(loss_of: Callable[[], Loss], rows: Rows, weights: Sequence[float], flat: Flat) -> OnePass | None:
+def in_one_pass(
+    loss_of: Callable[[], Loss], rows: Rows, weights: Sequence[float], flat: Flat, otherwise: Callable[[], Pending]
+) -> OnePass | None:
     """The loss of a batch whose parts lie as ``rows`` says and weigh ``weights``, ready to be asked for their
-    gradients; None if parameters enter it in ways of which parts cannot be told apart."""
+    gradients; None if parameters enter it in ways of which parts cannot be told apart.
+
+    Args:
+        otherwise: asks for the same parts by a pass for each, should the backward pass find such a way.
+    """
     sums = PartSums(len(rows.examples))
     try:
         with Noting(sums, rows, flat):
             loss = loss_of()
     except Unknown:
         return None
-    return OnePass(loss, sums, flat, weights)
+    return OnePass(loss, sums, flat, weights, otherwise)

@@ -73,8 +73,8 @@ def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, axis: 
     """Notes dy^T x of each part, in one product where parts are of one size and lie side by side."""
     room, added = sums.room(weight)
     if len(set(rows)) == 1 and x.shape[:axis].numel() == 1 and room.dtype == dy.dtype:
-        side_by_side = (each.reshape(len(rows), -1, each.shape[-1]) for each in (dy, x))
-        torch.baddbmm(room, next(side_by_side).mT, next(side_by_side), beta=int(added), out=room)
+        dys, xs = (each.reshape(len(rows), -1, each.shape[-1]) for each in (dy, x))
+        torch.baddbmm(room, dys.mT, xs, beta=int(added), out=room)
         return
     for place, left, right in zip(room, _of_parts(dy, axis, rows), _of_parts(x, axis, rows), strict=True):
         _note(place, left.T @ right, added)

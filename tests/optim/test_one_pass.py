@@ -14,16 +14,20 @@ from factorexe.optim.flat import Flat
 from factorexe.optim.measure import Several
 from factorexe.optim.measures.microbatch import MicrobatchConfig
 from factorexe.optim.measures.plain import Plain
-from factorexe.optim.one_pass import Rows, in_one_pass
+from factorexe.optim.one_pass import OnePass, Rows, in_one_pass
 from factorexe.run import build
 
 TWO = Rows([1, 1], 1, [1, 1])  # two examples of one token each
 
 
+def never():
+    raise AssertionError("one pass is enough")
+
+
 def gradients(module, loss_of, rows=TWO):
     """Of each part, and of the whole."""
     flat = Flat(module.named_parameters())
-    pending = in_one_pass(lambda: Loss(loss_of(), torch.tensor(2.0), {}), rows, [1.0, 1.0], flat)
+    pending = in_one_pass(lambda: Loss(loss_of(), torch.tensor(2.0), {}), rows, [1.0, 1.0], flat, never)
     return None if pending is None else [part.gradient for part in pending.parts()]
 
 
@@ -74,9 +78,10 @@ def test_a_frozen_parameter_takes_no_part():
         lambda weight, x: F.linear(x, weight[:1]).sum(),
         lambda weight, x: torch.cat([weight, x]).sum(),
         lambda weight, x: F.linear(x.mean(dim=0), weight).sum(),
+        lambda weight, x: torch.linalg.svd(weight)[1].sum(),
         lambda weight, x: F.embedding(torch.tensor([[0], [1]]), weight, max_norm=1.0).sum(),
     ],
-    ids=["product", "a piece of it", "in a list", "rows that are neither", "renormalized"],
+    ids=["product", "a piece of it", "in a list", "rows that are neither", "several of one", "renormalized"],
 )
 def test_what_cannot_be_told_apart_is_left_to_a_pass_for_each_part(use):
     linear = nn.Linear(2, 2, bias=False)
@@ -91,6 +96,7 @@ def test_rows_are_known_by_their_number_unless_it_could_mean_both():
     assert rows.of(torch.Size([3, 7])) == (1, [3, 4]), "three states of seven tokens, not three examples"
     assert rows.of(torch.Size([4, 6])) is None
     assert Rows([1, 1], 2, [1, 1]).of(torch.Size([2, 2])) is None, "2 examples of 2 tokens, or 2 states of 2"
+    assert Rows([1, 2], 3, [4, 5]).of(torch.Size([3, 3])) is None, "examples first, or tokens first"
 
 
 def at_hand(model, dtype=torch.float64, **options):
@@ -122,7 +128,7 @@ PARTS = {"equal": [range(6), range(6, 12)], "unequal": [[0, 5, 2], [1, 3, 4, 6, 
 def test_one_pass_gives_what_a_pass_for_each_part_gives(name, parts):
     step, batch = at_hand(MODELS[name])
     rows = [np.array(part) for part in PARTS[parts]]
-    pending = step.in_one_pass(batch, rows)
+    pending = step.in_one_pass(batch, rows, never)
     assert pending is not None
     found, expected = list(pending.parts()), of_each(step, batch, rows)
     assert [part.used for part in found] == [part.used for part in expected]
@@ -136,7 +142,7 @@ def test_in_bf16_too():
     step, batch = at_hand(MODELS["rotary"], torch.float32)
     step.precision = lambda: torch.autocast("cpu", torch.bfloat16)
     rows = [np.array(part) for part in PARTS["unequal"]]
-    pending = step.in_one_pass(batch, rows)
+    pending = step.in_one_pass(batch, rows, never)
     for one, other in zip(pending.parts(), of_each(step, batch, rows), strict=True):
         assert one.gradient.dtype == torch.float32
         cosine = torch.cosine_similarity(one.gradient, other.gradient, dim=0)
@@ -149,8 +155,32 @@ def test_where_parts_cannot_be_told_apart_each_has_a_pass_of_its_own_and_no_draw
     step.model.compiled = compiled
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
-        assert step.in_one_pass(batch, [np.arange(6), np.arange(6, 12)]) is None
+        assert step.in_one_pass(batch, [np.arange(6), np.arange(6, 12)], never) is None
         assert torch.equal(torch.get_rng_state(), before)
         pending = MicrobatchConfig(parts=2, inner={"name": "plain"}).build().begin(step, batch)
         assert isinstance(pending, Several)
         assert len(list(pending.parts())) == 2
+
+
+class Doubled(torch.autograd.Function):
+    """An operation of which torch tells no one."""
+
+    @staticmethod
+    def forward(ctx, weight):
+        return 2 * weight
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 2 * gradient
+
+
+def test_what_only_the_backward_pass_finds_is_left_to_a_pass_for_each_part():
+    step, batch = at_hand(MODELS["rotary"])
+    plain = step.model.readout
+    step.model.readout = lambda states: plain(states) + 0.01 * Doubled.apply(step.model.head.weight).sum()
+    measure = MicrobatchConfig(parts=2, inner={"name": "plain"}).build()
+    pending = measure.begin(step, batch)
+    assert isinstance(pending, OnePass)
+    expected = of_each(step, batch, [np.arange(6), np.arange(6, 12)])
+    for one, other in zip(pending.parts(), expected, strict=True):
+        assert_close(one.gradient, other.gradient)

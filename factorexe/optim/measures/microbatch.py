@@ -42,9 +42,12 @@ class Microbatch(Measure):
     def begin(self, step: Step, batch: Any) -> Pending:
         """The losses of the parts."""
         rows = divided(batch.examples, self.parts, self.split)
-        if isinstance(self.inner, Plain) and len(rows) > 1 and (whole := step.in_one_pass(batch, rows)) is not None:
-            return whole
-        return Several([self.inner.begin(step, batch.select(torch.from_numpy(part))) for part in rows])
+
+        def of_each() -> Pending:
+            return Several([self.inner.begin(step, batch.select(torch.from_numpy(part))) for part in rows])
+
+        one_pass = step.in_one_pass(batch, rows, of_each) if isinstance(self.inner, Plain) and len(rows) > 1 else None
+        return of_each() if one_pass is None else one_pass
 
 
 def divided(examples: Any, parts: int, split: str) -> list[Any]:
