@@ -10,8 +10,8 @@ one of its last 50 steps that were looked at.
 ``again``: the three points of each method whose run took the fewest steps to 99 % of val, a run that did not get there
 counting as its last step; of equals, to 95 %, then the one that solved most of val.  With another seed.
 
-``points``: the one of these three whose two runs took the fewest steps (median), likewise.  A method of which runs are
-missing is left out, and named.
+``points``: the one of these three whose two runs took the fewest steps (median), likewise.  Those that were soonest come
+first.  A method of which runs are missing is left out, and named.
 """
 
 from __future__ import annotations
@@ -91,7 +91,11 @@ def chosen(here: Path) -> str:
     found = selected(here)
     _ended({name: best(name, found) for name in METHODS}, "again.csv")
     named = [f"{line.name}: {told(line.values)}" for line in lines(found)]
-    return _file(_CHOSEN, "chosen", _unique(line.values for line in lines(found)), REPORT, CAP, named)
+    rank = {_told(point.values): point.rank for point in found}
+    soonest_first = sorted(
+        _unique(line.values for line in lines(found)), key=lambda values: rank.get(_told(values), (0.0,))
+    )
+    return _file(_CHOSEN, "chosen", soonest_first, REPORT, CAP, named)
 
 
 def selected(here: Path) -> list[Point]:
@@ -111,7 +115,11 @@ def _ended(chosen: Mapping[str, Any], rows: str) -> list[str]:
 
 def _unique(listed: Iterable[Values]) -> list[Values]:
     """Each once: a best point may also be the published one, and two points may have kept as much."""
-    return list({repr(sorted(values.items())): values for values in listed}.values())
+    return list({_told(values): values for values in listed}.values())
+
+
+def _told(values: Values) -> str:
+    return repr(sorted(values.items()))
 
 
 def _file(
