@@ -10,8 +10,8 @@ one of its last 50 steps that were looked at.
 ``again``: the three points of each method whose run took the fewest steps to 99 % of val, a run that did not get there
 counting as its last step; of equals, to 95 %, then the one that solved most of val.  With another seed.
 
-``points``: the one of these three whose two runs took the fewest steps (median), likewise.  Those that were soonest come
-first.  A method of which runs are missing is left out, and named.
+``points``: the one of these three whose two runs took the fewest steps (median), likewise; those that were soonest
+come first.  A method of which runs are missing is left out, and named.
 """
 
 from __future__ import annotations
