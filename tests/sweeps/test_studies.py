@@ -246,6 +246,9 @@ def test_the_report_counts_what_was_not_reached_and_says_what_decay_alone_does(s
     assert "300 steps is met" in text
     assert "39,900 steps to 95 % of val" in text
     assert (here / "steps.png").read_bytes().startswith(b"\x89PNG")
+    chosen = (here / "selection.md").read_text()
+    assert "| 600      | 600" in chosen, "steps of both seeds"
+    assert len(chosen.splitlines()) == 2 + 3 * 11, "three points of each method"
 
 
 @pytest.mark.parametrize(

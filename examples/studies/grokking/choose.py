@@ -31,7 +31,6 @@ from points import (
     METHODS,
     REPORT,
     SECOND,
-    Point,
     Values,
     best,
     good,
@@ -39,6 +38,7 @@ from points import (
     of_method,
     points,
     read,
+    selected,
     told,
 )
 
@@ -96,11 +96,6 @@ def chosen(here: Path) -> str:
         _unique(line.values for line in lines(found)), key=lambda values: rank.get(_told(values), (0.0,))
     )
     return _file(_CHOSEN, "chosen", soonest_first, REPORT, CAP, named)
-
-
-def selected(here: Path) -> list[Point]:
-    """The points of the first two looks."""
-    return points(read(here / "select.csv", here / "masks.csv", here / "again.csv"))
 
 
 def _ended(chosen: Mapping[str, Any], rows: str) -> list[str]:

@@ -142,6 +142,11 @@ def points(rows: Iterable[Row]) -> list[Point]:
     return [Point(values_of(of_one[0]), of_one) for of_one in found.values()]
 
 
+def selected(here: Path) -> list[Point]:
+    """The points of the first two looks."""
+    return points(read(here / "select.csv", here / "masks.csv", here / "again.csv"))
+
+
 def values_of(row: Row) -> Values:
     """The options of a row, its seed aside."""
     return {name: value(cell) for name, cell in row.items() if is_option(name) and name != SEED and cell}

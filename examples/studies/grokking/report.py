@@ -1,7 +1,7 @@
 """The table and the figure of this study, from the rows that there are.
 
     python examples/studies/grokking/report.py      reads select, masks, again, chosen and baseline.csv here, writes
-                                                    table.md and steps.png here
+                                                    table.md, selection.md and steps.png here
 
 Lines are those of chosen.yaml: the best point of each method by its selection seeds, run with five others; controls
 first.  A number is the median over seeds with its quartiles; ``>3,000`` is not reached by then.  The figure shows the
@@ -22,15 +22,17 @@ from points import (
     BATCH,
     CAP,
     MEASURE,
+    METHODS,
     SOLVED,
     SOLVED_95,
     Line,
     Point,
     Row,
+    good,
     lines,
-    points,
     read,
     runs_of,
+    selected,
     survival,
     told,
     winner,
@@ -44,6 +46,17 @@ PUBLISHED_BASELINE = "39,890"  # steps to 95 %, one seed, README of ironjr/grokf
 GOAL = 300
 
 
+def looked_at(found: Sequence[Point]) -> str:
+    """The points of each method that had two looks, with the steps of both: how they were chosen, not how good they
+    are.  Markdown."""
+    cells = [
+        [name, told(point.values), *(written(number) for number in point.steps())]
+        for name in METHODS
+        for point in good(name, found)
+    ]
+    return tabulate(cells, ["method", "point", "seed 0", "seed 1"], tablefmt="github", disable_numparse=True)
+
+
 class Found(NamedTuple):
     """A line of the table, and its runs."""
 
@@ -54,7 +67,7 @@ class Found(NamedTuple):
 def found_in(here: Path) -> tuple[list[Found], str | None]:
     """Lines of which there are runs, and the method that won by its selection seeds."""
     rows = read(here / "chosen.csv")
-    selection = points(read(here / "select.csv", here / "masks.csv", here / "again.csv"))
+    selection = selected(here)
     every = [Found(line, runs_of(line, rows)) for line in lines(selection)]
     return [one for one in every if one.runs.steps()], winner(selection)
 
@@ -156,7 +169,8 @@ def draw(every: Sequence[Found], target: Path) -> None:
                 axis.step(x, [*y, y[-1]], where="post", linestyle=style, color=f"C{number % 10}", label=one.line.name)
         axis.axvline(GOAL, color="0.8", zorder=0)
         axis.set(title=title, xlabel="steps", xscale="log", xlim=(50, CAP), ylim=(-0.03, 1.03))
-        axis.legend(fontsize="x-small", frameon=False, loc="upper left")
+        if axis.get_legend_handles_labels()[0]:
+            axis.legend(fontsize="x-small", frameon=False, loc="upper left")
     axes[0].set_ylabel("share of runs that solve 99 % of val")
     figure.tight_layout()
     figure.savefig(target, dpi=130)
@@ -169,10 +183,11 @@ def _procedures_from(every: Sequence[Found]) -> int:
 
 
 def main(here: Path = HERE) -> None:
-    """Write both."""
+    """Write all three."""
     every, won = found_in(here)
     if not every:
         raise SystemExit("chosen.csv: expected rows of runs that have ended; README.md says how they are made")
+    (here / "selection.md").write_text(looked_at(selected(here)) + "\n", encoding="utf-8")
     text = "\n\n".join(part for part in (said(every, won, read(here / "baseline.csv")), table(every)) if part)
     (here / "table.md").write_text(text + "\n", encoding="utf-8")
     draw(every, here / "steps.png")
