@@ -44,6 +44,7 @@ from factorexe.sweeps.censored import Measured, quantile
 HERE = Path(__file__).parent
 PUBLISHED_BASELINE = "39,890"  # steps to 95 %, one seed, README of ironjr/grokfast
 GOAL = 300
+CONTROLS = (ADAMW, "Grokfast's points", "random mask")
 
 
 def looked_at(found: Sequence[Point]) -> str:
@@ -154,14 +155,14 @@ def draw(every: Sequence[Found], target: Path) -> None:
     """The share of runs that have solved 99 % of val by each step, in panels of a few lines."""
     from matplotlib import pyplot as plt
 
-    kinds: dict[str, Callable[[int], bool]] = {
-        "controls": lambda number: number < _procedures_from(every),
-        "procedures": lambda number: number >= _procedures_from(every),
+    kinds: dict[str, Callable[[Found], bool]] = {
+        "controls": lambda one: one.line.name.startswith(CONTROLS),
+        "procedures": lambda one: not one.line.name.startswith(CONTROLS),
     }
     figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
     for axis, (title, belongs) in zip(axes, kinds.items(), strict=True):
         for number, one in enumerate(every):
-            if belongs(number):
+            if belongs(one):
                 steps = survival(one.runs.steps())
                 x = [1.0, *(step for step, _ in steps), float(CAP)]
                 y = [0.0, *(1 - share for _, share in steps)]
@@ -175,11 +176,6 @@ def draw(every: Sequence[Found], target: Path) -> None:
     figure.tight_layout()
     figure.savefig(target, dpi=130)
     plt.close(figure)
-
-
-def _procedures_from(every: Sequence[Found]) -> int:
-    """The first line that is no control."""
-    return next((n for n, one in enumerate(every) if one.line.name.startswith("Grokfast-")), len(every))
 
 
 def main(here: Path = HERE) -> None:
