@@ -57,6 +57,13 @@ def normal(
     return made
 
 
+def _stacked(x: Tensor, axis: int, rows: Sequence[int]) -> Tensor | None:
+    """(K, n, D), where parts are of one size and lie side by side; None where they do not."""
+    if len(set(rows)) > 1 or x.shape[:axis].numel() > 1:
+        return None
+    return x.reshape(len(rows), -1, x.shape[-1])
+
+
 def _of_parts(x: Tensor, axis: int, rows: Sequence[int]) -> list[Tensor]:
     """(n_k, D) of each part."""
     return [part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(rows), dim=axis)]
@@ -69,11 +76,21 @@ def _note_all(sums: PartSums, parameter: Tensor, found: Sequence[Tensor]) -> Non
         _note(place, of_part, added)
 
 
+def _note_rows(sums: PartSums, parameter: Tensor, given: Tensor, axis: int, rows: Sequence[int]) -> None:
+    """Notes the sum of each part's rows."""
+    stacked = _stacked(given, axis, rows)
+    if stacked is None:
+        _note_all(sums, parameter, [part.sum(dim=0) for part in _of_parts(given, axis, rows)])
+    else:
+        room, added = sums.room(parameter)
+        _note(room, stacked.sum(dim=1), added)
+
+
 def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, axis: int, rows: Sequence[int]) -> None:
     """Notes dy^T x of each part, in one product where parts are of one size and lie side by side."""
     room, added = sums.room(weight)
-    if len(set(rows)) == 1 and x.shape[:axis].numel() == 1 and room.dtype == dy.dtype:
-        dys, xs = (each.reshape(len(rows), -1, each.shape[-1]) for each in (dy, x))
+    dys, xs = _stacked(dy, axis, rows), _stacked(x, axis, rows)
+    if dys is not None and xs is not None and room.dtype == dy.dtype:
         torch.baddbmm(room, dys.mT, xs, beta=int(added), out=room)
         return
     for place, left, right in zip(room, _of_parts(dy, axis, rows), _of_parts(x, axis, rows), strict=True):
@@ -102,7 +119,7 @@ class _Linear(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             _note_products(sums, weight, dy, x.to(dy.dtype), axis, rows)
         if ctx.bias is not None and ctx.needs_input_grad[2]:
-            _note_all(sums, ctx.bias, [part.sum(dim=0) for part in _of_parts(dy, axis, rows)])
+            _note_rows(sums, ctx.bias, dy, axis, rows)
         dx = (dy @ weight.to(dy.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
         return dx, None, None, None, None, None
 
@@ -148,17 +165,15 @@ class _LayerNorm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, gain, bias, mean, scale = ctx.saved_tensors
         sums, axis, rows = ctx.noting
-        _, of_gain, of_bias = ctx.needs_input_grad[:3]
-
-        def asked(dy: Tensor, x: Tensor, mean: Tensor, scale: Tensor, *of: bool) -> Any:
-            return torch.ops.aten.native_layer_norm_backward(dy, x, x.shape[-1:], mean, scale, gain, bias, of)
-
+        of_x, of_gain, of_bias = ctx.needs_input_grad[:3]
         dy = gradients[0].contiguous()
-        if of_gain or of_bias:
-            split = [_of_parts(each, axis, rows) for each in (dy, x, mean, scale)]
-            found = [asked(*part, False, of_gain, of_bias) for part in zip(*split, strict=True)]
-            for number, parameter in ((1, gain), (2, bias)):
-                if ctx.needs_input_grad[number]:
-                    _note_all(sums, parameter, [part[number] for part in found])
-        dx = asked(dy, x, mean, scale, True, False, False)[0].to(ctx.given) if ctx.needs_input_grad[0] else None
+        if of_gain:
+            _note_rows(sums, gain, (x - mean).mul_(scale).mul_(dy), axis, rows)
+        if of_bias:
+            _note_rows(sums, bias, dy, axis, rows)
+        dx = None
+        if of_x:
+            asked = (True, False, False)
+            dx, *_ = torch.ops.aten.native_layer_norm_backward(dy, x, x.shape[-1:], mean, scale, gain, bias, asked)
+            dx = dx.to(ctx.given)
         return dx, None, None, None, None, None, None
