@@ -1,6 +1,7 @@
 """The table of this study, from its rows.
 
     python examples/studies/scarce-data/report.py      reads rows.csv here, writes table.md here
+    python examples/studies/into_docs.py               puts table.md into docs/gradients.md
 
 What you should see: a table for each problem, a line for each method, controls first; each number the median over
 seeds with the least and the most.  ``t_gen`` is the step from which 99 % of val are solved, with quartiles, ``>`` where
