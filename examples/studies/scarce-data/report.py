@@ -23,10 +23,11 @@ from tabulate import tabulate
 from factorexe.sweeps.censored import Measured, quantile
 
 HERE = Path(__file__).parent
-PROBLEMS = {  # task, share of planted mistakes
-    ("multiplication", 0.0): "Multiplication, 2,000 problems",
-    ("multiplication", 0.05): "Multiplication, 2,000 problems, 5 % planted mistakes",
-    ("factorial", 0.0): "Factorial modulo 97, a range held out",
+PROBLEMS = {  # what is held out, share of planted mistakes
+    ("", 0.0): "Multiplication, 2,000 problems",
+    ("", 0.05): "Multiplication, 2,000 problems, 5 % planted mistakes",
+    ("range", 0.0): "Factorial modulo 97, a range held out",
+    ("hash", 0.0): "Factorial modulo 97, held out by a hash",
 }
 METHODS = {  # aggregator, filter, weight decay; controls first
     ("", "", 0.1): "AdamW",
@@ -91,7 +92,7 @@ def lines(rows: Sequence[Row]) -> list[Line]:
 
 
 def _problem(row: Row) -> str:
-    return PROBLEMS[row["task"], float(row["data.corrupt"])]
+    return PROBLEMS[row["task.held_out"], float(row["data.corrupt"])]
 
 
 def _method(row: Row) -> str:
