@@ -157,30 +157,39 @@ def _factor(slow: Measured, fast: Measured) -> str:
 
 
 def draw(every: Sequence[Found], target: Path) -> None:
-    """The share of runs that have solved 99 % of val by each step, in panels of a few lines."""
+    """The share of runs that have solved 99 % of val by each step; AdamW is in both panels."""
     from matplotlib import pyplot as plt
 
     kinds: dict[str, Callable[[Found], bool]] = {
         "controls": lambda one: one.line.name.startswith(CONTROLS),
-        "procedures": lambda one: not one.line.name.startswith(CONTROLS),
+        "procedures, beside AdamW": lambda one: one.line.name == ADAMW or not one.line.name.startswith(CONTROLS),
     }
     figure, axes = plt.subplots(1, 2, figsize=(13, 4.8), sharey=True)
     for axis, (title, belongs) in zip(axes, kinds.items(), strict=True):
-        for number, one in enumerate(every):
-            if belongs(one):
-                steps = survival(one.runs.steps())
-                x = [1.0, *(step for step, _ in steps), float(CAP)]
-                y = [0.0, *(1 - share for _, share in steps)]
-                style = "-" if number % 20 < 10 else "--"
-                axis.step(x, [*y, y[-1]], where="post", linestyle=style, color=f"C{number % 10}", label=one.line.name)
+        drawn = [one for one in every if belongs(one)]
+        for number, (names, one) in enumerate(_named_together(drawn)):
+            steps = survival(one.runs.steps())
+            x = [1.0, *(step for step, _ in steps), float(CAP)]
+            y = [0.0, *(1 - share for _, share in steps)]
+            color = "black" if ADAMW in names else f"C{number % 10}"
+            style = "-" if number < 10 else "--"
+            axis.step(x, [*y, y[-1]], where="post", linestyle=style, color=color, label="\n= ".join(names))
         axis.axvline(GOAL, color="0.8", zorder=0)
         axis.set(title=title, xlabel="steps", xscale="log", xlim=(50, CAP), ylim=(-0.03, 1.03))
-        if axis.get_legend_handles_labels()[0]:
+        if drawn:
             axis.legend(fontsize="x-small", frameon=False, loc="upper left")
     axes[0].set_ylabel("share of runs that solve 99 % of val")
     figure.tight_layout()
     figure.savefig(target, dpi=130)
     plt.close(figure)
+
+
+def _named_together(every: Sequence[Found]) -> list[tuple[list[str], Found]]:
+    """Lines that are the same runs, once, with all of their names."""
+    found: dict[str, list[Found]] = {}
+    for one in every:
+        found.setdefault(repr(one.line.values), []).append(one)
+    return [([one.line.name for one in same], same[0]) for same in found.values()]
 
 
 def main(here: Path = HERE) -> None:
