@@ -5,9 +5,10 @@
 
 What you should see: a table for each problem, a line for each method, controls first; each number the median over
 seeds with the least and the most.  ``t_gen`` is the step from which 99 % of val are solved, with quartiles, ``>`` where
-that was not reached.  ``osgr`` is what all updates up to t_mem gained on val for each unit that they gained on their
-batches, left out where t_mem was not reached.  ``planted`` and ``right``: of the problems with a planted mistake, the
-share answered with it and the share answered right.  ``kept``: what the aggregator let through, at the end.
+that was not reached.  ``osgr`` is what updates gain on val for each unit that they gain on their batches, a running
+mean over the probes, one in 100 steps, as it stands at the end; left out where nothing is gained on batches.
+``planted`` and ``right``: of the problems with a planted mistake, the share answered with it and the share answered
+right.  ``kept``: what the aggregator let through, at the end.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ COLUMNS = {
     "seen": "solved.seen.final",
     "val": "solved.val.final",
     "ood": "solved.ood.final",
-    "osgr": "one_step_probe.osgr.val_until_t_mem",
+    "osgr": "one_step_probe.osgr.val",
     "planted": "canaries.acc_wrong",
     "right": "canaries.acc_true",
     "kept": "gradient_agreement.aggregate_kept",
