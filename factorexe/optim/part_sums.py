@@ -69,21 +69,15 @@ def _of_parts(x: Tensor, axis: int, rows: Sequence[int]) -> list[Tensor]:
     return [part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(rows), dim=axis)]
 
 
-def _note_all(sums: PartSums, parameter: Tensor, found: Sequence[Tensor]) -> None:
-    """Notes what was found for each part."""
-    room, added = sums.room(parameter)
-    for place, of_part in zip(room, found, strict=True):
-        _note(place, of_part, added)
-
-
 def _note_rows(sums: PartSums, parameter: Tensor, given: Tensor, axis: int, rows: Sequence[int]) -> None:
     """Notes the sum of each part's rows."""
+    room, added = sums.room(parameter)
     stacked = _stacked(given, axis, rows)
-    if stacked is None:
-        _note_all(sums, parameter, [part.sum(dim=0) for part in _of_parts(given, axis, rows)])
-    else:
-        room, added = sums.room(parameter)
+    if stacked is not None:
         _note(room, stacked.sum(dim=1), added)
+        return
+    for place, part in zip(room, _of_parts(given, axis, rows), strict=True):
+        _note(place, part.sum(dim=0), added)
 
 
 def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, axis: int, rows: Sequence[int]) -> None:
