@@ -71,9 +71,9 @@ class MicroStep:
         together = batch if in_order else batch.select(torch.from_numpy(order).to(self.device))
         assert together.weights is not None
         (count, length), sizes = together.tokens.shape, [len(part) for part in parts]
-        of_parts = torch.split(together.weights, sizes)
-        rows = Rows(sizes, length, [int(part.count_nonzero()) for part in of_parts])
-        weights = [part.sum().item() for part in of_parts]
+        of_examples = torch.stack([together.weights.sum(dim=1), together.weights.count_nonzero(dim=1)]).cpu().numpy()
+        weights, supervised = np.add.reduceat(of_examples, np.cumsum([0, *sizes[:-1]]), axis=1).tolist()
+        rows = Rows(sizes, length, [int(tokens) for tokens in supervised])
         told = [together.positions]
         if together.positions is None:  # a table of them is entered by rows only if each row tells its own
             told.append(torch.arange(length, device=self.device).expand(count, -1))

@@ -21,12 +21,11 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
-import torch
 from torch import Tensor, nn
 
 from factorexe.choice import Options
 from factorexe.optim.flat import Flat
-from factorexe.optim.measure import Part
+from factorexe.optim.measure import Part, stacked
 
 
 class Merged(NamedTuple):
@@ -70,12 +69,12 @@ class Stacked(Aggregator):
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """Stacks them."""
-        gradients, weights = zip(*((part.gradient, part.weight) for part in parts), strict=True)
-        return self.merge(torch.stack(gradients), torch.stack(weights), guide)
+        return self.merge(*stacked(list(parts)), guide)
 
     @abc.abstractmethod
     def merge(self, rows: Tensor, weights: Tensor, guide: Tensor | None) -> Merged:
-        """One gradient (P,) of ``rows`` (K, P), which speak for ``weights`` (K,) supervised tokens."""
+        """One gradient (P,) of ``rows`` (K, P), which speak for ``weights`` (K,) supervised tokens; ``rows`` are not
+        written into."""
 
 
 class AggregatorConfig(Options):

@@ -105,6 +105,43 @@ class Part:
         return None if self._tensors is None else tuple(tensor is not None for tensor in self._tensors)
 
 
+class Row(Part):
+    """One gradient of several that lie in one matrix already.
+
+    Args:
+        matrix: (K, P) the gradients of K parts, in their order.
+        number: the row of this one.
+        weight: () supervised tokens in that mean.
+        used: which parameters it depends on.
+    """
+
+    def __init__(self, matrix: Tensor, number: int, weight: Tensor, used: tuple[bool, ...]) -> None:
+        super().__init__(matrix[number], weight)
+        self.matrix, self.number, self._used = matrix, number, used
+
+    def pieces(self, flat: Flat) -> Sequence[Tensor | None]:
+        """One tensor for each parameter, None for those that it does not depend on."""
+        pieces = zip(flat.pieces(self.gradient), self._used, strict=True)
+        return [piece if used else None for piece, used in pieces]
+
+    @property
+    def used(self) -> tuple[bool, ...]:
+        """Which parameters it depends on."""
+        return self._used
+
+
+def stacked(parts: Sequence[Part]) -> tuple[Tensor, Tensor]:
+    """The gradients (K, P) of parts, in their order, and what they speak for (K,).  Gradients that lie in one matrix
+    are not copied: they are not to be written into."""
+    weights = torch.stack([part.weight for part in parts])
+    rows = [part for part in parts if isinstance(part, Row)]
+    if len(rows) == len(parts) == len(rows[0].matrix):
+        whole = rows[0].matrix
+        if all(row.matrix is whole and row.number == place for place, row in enumerate(rows)):
+            return whole, weights
+    return torch.stack([part.gradient for part in parts]), weights
+
+
 class Pending(abc.ABC):
     """Losses whose gradients will be asked for, once."""
 

@@ -23,8 +23,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from factorexe.optim.flat import Flat
-from factorexe.optim.measure import Loss, Part, Pending
-from factorexe.optim.part_sums import PartSums, embedded, normal, through
+from factorexe.optim.measure import Loss, Part, Pending, Row
+from factorexe.optim.part_sums import PartSums, Split, embedded, normal, through
 
 
 class Rows(NamedTuple):
@@ -34,8 +34,8 @@ class Rows(NamedTuple):
     length: int  # T
     supervised: Sequence[int]  # tokens of each part
 
-    def of(self, shape: torch.Size) -> tuple[int, list[int]] | None:
-        """The axis of rows in a tensor whose last axis is none, and how many there belong to each part; None: unknown.
+    def of(self, shape: torch.Size) -> Split | None:
+        """How the rows of a tensor are shared out, of a shape without its last axis; None: unknown.
 
         An axis says what it is by its size, so a tensor that could be read in two ways is unknown.
         """
@@ -43,10 +43,13 @@ class Rows(NamedTuple):
         if len(shape) > 1 and shape[:2] == (count, count):  # examples first, or tokens first?
             return None
         if shape[0] == count and (len(shape) == 1 or shape[1] == self.length):
-            found.append((0, list(self.examples)))
+            found.append((0, self.examples))
         if shape[-1] == sum(self.supervised):
-            found.append((len(shape) - 1, list(self.supervised)))
-        return found[0] if found and found[0] == found[-1] else None
+            found.append((len(shape) - 1, self.supervised))
+        if not found or found[0] != found[-1]:
+            return None
+        axis, rows = found[0]
+        return Split(axis, rows, len(set(rows)) == 1 and shape[:axis].numel() == 1)
 
 
 class Unknown(Exception):
@@ -65,6 +68,7 @@ class Noting(TorchFunctionMode):
         super().__init__()
         self.sums, self.rows = sums, rows
         self.trained = {id(parameter) for parameter in flat.parameters}
+        self._known: dict[torch.Size, Split | None] = {}
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -90,14 +94,16 @@ class Noting(TorchFunctionMode):
             return True
         return any(self._enters(each) for each in given if type(each) is list or type(each) is tuple)
 
-    def _rows(self, shape: torch.Size) -> tuple[int, list[int]]:
-        found = self.rows.of(shape) if shape else None
+    def _split(self, shape: torch.Size) -> Split:
+        if shape not in self._known:
+            self._known[shape] = self.rows.of(shape) if shape else None
+        found = self._known[shape]
         if found is None:
             raise Unknown
         return found
 
     def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return through(x, weight, bias, self.sums, *self._rows(x.shape[:-1]))
+        return through(x, weight, bias, self.sums, self._split(x.shape[:-1]))
 
     def _embedding(
         self,
@@ -111,7 +117,7 @@ class Noting(TorchFunctionMode):
     ) -> Tensor:
         if max_norm is not None or scale_grad_by_freq or sparse:
             raise Unknown
-        return embedded(index, weight, padding_idx, self.sums, *self._rows(index.shape))
+        return embedded(index, weight, padding_idx, self.sums, self._split(index.shape))
 
     def _layer_norm(
         self,
@@ -123,7 +129,7 @@ class Noting(TorchFunctionMode):
     ) -> Tensor:
         if len(normalized_shape) != 1:
             raise Unknown
-        return normal(x, weight, bias, eps, self.sums, *self._rows(x.shape[:-1]))
+        return normal(x, weight, bias, eps, self.sums, self._split(x.shape[:-1]))
 
 
 class OnePass(Pending):
@@ -150,12 +156,12 @@ class OnePass(Pending):
         if any(gradient is not None for gradient in unseen):  # of an operation that torch does not let be watched
             yield from self.otherwise().parts()
             return
-        noted = [self.sums.of(parameter) for parameter in self.flat.parameters]
-        for number, weight in enumerate(self.weights):
-            pieces = [None if sums is None else sums[number] for sums in noted]
-            if not equal:
-                torch._foreach_div_([piece for piece in pieces if piece is not None], weight)
-            yield Part(pieces, loss.weight.new_tensor(weight), self.flat)
+        matrix, used = self.sums.matrix, self.sums.used()
+        weights = loss.weight.new_tensor(self.weights)
+        if not equal:
+            matrix.div_(weights.to(matrix.dtype)[:, None])
+        for number, weight in enumerate(weights.unbind()):
+            yield Row(matrix, number, weight, used)
 
 
 def in_one_pass(
@@ -167,7 +173,9 @@ def in_one_pass(
     Args:
         otherwise: asks for the same parts by a pass for each, should the backward pass find such a way.
     """
-    sums = PartSums(len(rows.examples))
+    if len({(parameter.dtype, parameter.device) for parameter in flat.parameters}) > 1:
+        return None
+    sums = PartSums(len(rows.examples), flat)
     try:
         with Noting(sums, rows, flat):
             loss = loss_of()

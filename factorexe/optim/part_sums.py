@@ -7,87 +7,96 @@ their inputs they pass the plain gradient.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from factorexe.optim.flat import Flat
+
 
 class PartSums:
-    """For each parameter, what each of K parts adds to its gradient: (K, *shape)."""
+    """What each of K parts adds to the gradient: a row of P numbers for each.
 
-    def __init__(self, parts: int) -> None:
-        self.parts = parts
-        self._noted: dict[int, Tensor] = {}
+    Args:
+        parts: K.
+        flat: where each parameter stands in a row.  All of one type and on one device.
+    """
 
-    def of(self, parameter: Tensor) -> Tensor | None:
-        """What was noted; None if nothing was."""
-        return self._noted.get(id(parameter))
+    def __init__(self, parts: int, flat: Flat) -> None:
+        self.matrix = flat.parameters[0].new_empty(parts, flat.size)
+        self._spans = {id(parameter): span for parameter, span in zip(flat.parameters, flat.spans, strict=True)}
+        self._noted: set[int] = set()
 
     def room(self, parameter: Tensor) -> tuple[Tensor, bool]:
-        """Where to note, and whether something stands there already that is to be added to."""
-        noted = self._noted.get(id(parameter))
-        if noted is not None:
-            return noted, True
-        made = parameter.new_empty((self.parts, *parameter.shape))
-        self._noted[id(parameter)] = made
-        return made, False
+        """Where to note (K, *shape), and whether something stands there already that is to be added to."""
+        added = id(parameter) in self._noted
+        self._noted.add(id(parameter))
+        return self.matrix[:, self._spans[id(parameter)]].view(-1, *parameter.shape), added
+
+    def used(self) -> tuple[bool, ...]:
+        """For each parameter whether anything was noted; 0 is put where nothing was."""
+        found = tuple(key in self._noted for key in self._spans)
+        for span, is_used in zip(self._spans.values(), found, strict=True):
+            if not is_used:
+                self.matrix[:, span].zero_()
+        return found
 
 
-def through(x: Tensor, weight: Tensor, bias: Tensor | None, sums: PartSums, axis: int, rows: Sequence[int]) -> Tensor:
+class Split(NamedTuple):
+    """How the rows of a tensor are shared out."""
+
+    axis: int  # along which parts lie one after the other
+    rows: Sequence[int]  # of each part
+    side_by_side: bool  # whether parts are of one size, and the axis is the first
+
+
+def through(x: Tensor, weight: Tensor, bias: Tensor | None, sums: PartSums, split: Split) -> Tensor:
     """``F.linear``: (..., I) to (..., O)."""
-    made: Tensor = _Linear.apply(x, weight, bias, sums, axis, rows)  # type: ignore[no-untyped-call]
+    made: Tensor = _Linear.apply(x, weight, bias, sums, split)  # type: ignore[no-untyped-call]
     return made
 
 
-def embedded(
-    index: Tensor, weight: Tensor, padding: int | None, sums: PartSums, axis: int, rows: Sequence[int]
-) -> Tensor:
+def embedded(index: Tensor, weight: Tensor, padding: int | None, sums: PartSums, split: Split) -> Tensor:
     """``F.embedding``: (...) to (..., D)."""
-    made: Tensor = _Embedding.apply(index, weight, padding, sums, axis, rows)  # type: ignore[no-untyped-call]
+    made: Tensor = _Embedding.apply(index, weight, padding, sums, split)  # type: ignore[no-untyped-call]
     return made
 
 
-def normal(
-    x: Tensor, gain: Tensor | None, bias: Tensor | None, eps: float, sums: PartSums, axis: int, rows: Sequence[int]
-) -> Tensor:
+def normal(x: Tensor, gain: Tensor | None, bias: Tensor | None, eps: float, sums: PartSums, split: Split) -> Tensor:
     """``F.layer_norm`` over the last axis."""
-    made: Tensor = _LayerNorm.apply(x, gain, bias, eps, sums, axis, rows)  # type: ignore[no-untyped-call]
+    made: Tensor = _LayerNorm.apply(x, gain, bias, eps, sums, split)  # type: ignore[no-untyped-call]
     return made
 
 
-def _stacked(x: Tensor, axis: int, rows: Sequence[int]) -> Tensor | None:
-    """(K, n, D), where parts are of one size and lie side by side; None where they do not."""
-    if len(set(rows)) > 1 or x.shape[:axis].numel() > 1:
-        return None
-    return x.reshape(len(rows), -1, x.shape[-1])
+def _side_by_side(x: Tensor, split: Split) -> Tensor:
+    """(K, n, D)."""
+    return x.reshape(len(split.rows), -1, x.shape[-1])
 
 
-def _of_parts(x: Tensor, axis: int, rows: Sequence[int]) -> list[Tensor]:
+def _of_parts(x: Tensor, split: Split) -> list[Tensor]:
     """(n_k, D) of each part."""
-    return [part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(rows), dim=axis)]
+    return [part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(split.rows), dim=split.axis)]
 
 
-def _note_rows(sums: PartSums, parameter: Tensor, given: Tensor, axis: int, rows: Sequence[int]) -> None:
+def _note_rows(sums: PartSums, parameter: Tensor, given: Tensor, split: Split) -> None:
     """Notes the sum of each part's rows."""
     room, added = sums.room(parameter)
-    stacked = _stacked(given, axis, rows)
-    if stacked is not None:
-        _note(room, stacked.sum(dim=1), added)
+    if split.side_by_side:
+        _note(room, _side_by_side(given, split).sum(dim=1), added)
         return
-    for place, part in zip(room, _of_parts(given, axis, rows), strict=True):
+    for place, part in zip(room, _of_parts(given, split), strict=True):
         _note(place, part.sum(dim=0), added)
 
 
-def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, axis: int, rows: Sequence[int]) -> None:
+def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, split: Split) -> None:
     """Notes dy^T x of each part, in one product where parts are of one size and lie side by side."""
     room, added = sums.room(weight)
-    dys, xs = _stacked(dy, axis, rows), _stacked(x, axis, rows)
-    if dys is not None and xs is not None and room.dtype == dy.dtype:
-        torch.baddbmm(room, dys.mT, xs, beta=int(added), out=room)
+    if split.side_by_side and room.dtype == dy.dtype:
+        torch.baddbmm(room, _side_by_side(dy, split).mT, _side_by_side(x, split), beta=int(added), out=room)
         return
-    for place, left, right in zip(room, _of_parts(dy, axis, rows), _of_parts(x, axis, rows), strict=True):
+    for place, left, right in zip(room, _of_parts(dy, split), _of_parts(x, split), strict=True):
         _note(place, left.T @ right, added)
 
 
@@ -96,6 +105,11 @@ def _note(place: Tensor, found: Tensor, added: bool) -> None:
         place.add_(found)
     else:
         place.copy_(found)
+
+
+def _note_all(sums: PartSums, parameter: Tensor, found: Sequence[Tensor]) -> None:
+    room, added = sums.room(parameter)
+    _note(room, torch.stack(list(found)), added)
 
 
 class _Linear(torch.autograd.Function):
@@ -109,13 +123,13 @@ class _Linear(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (dy,) = gradients
         x, weight = ctx.saved_tensors
-        sums, axis, rows = ctx.noting
+        sums, split = ctx.noting
         if ctx.needs_input_grad[1]:
-            _note_products(sums, weight, dy, x.to(dy.dtype), axis, rows)
+            _note_products(sums, weight, dy, x.to(dy.dtype), split)
         if ctx.bias is not None and ctx.needs_input_grad[2]:
-            _note_rows(sums, ctx.bias, dy, axis, rows)
+            _note_rows(sums, ctx.bias, dy, split)
         dx = (dy @ weight.to(dy.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
-        return dx, None, None, None, None, None
+        return dx, None, None, None, None
 
 
 class _Embedding(torch.autograd.Function):
@@ -129,20 +143,22 @@ class _Embedding(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         (dy,) = gradients
         index, weight = ctx.saved_tensors
-        sums, axis, rows = ctx.noting
+        sums, split = ctx.noting
         room, added = sums.room(weight)
         count = len(weight)
-        own = torch.arange(len(rows), device=index.device).repeat_interleave(torch.tensor(rows, device=index.device))
+        parts = len(split.rows)
+        sizes = torch.tensor(split.rows, device=index.device)
+        own = torch.arange(parts, device=index.device).repeat_interleave(sizes)
         shape = [1] * index.dim()
-        shape[axis] = -1
+        shape[split.axis] = -1
         at = (index + own.view(shape) * count).reshape(-1)
         found = torch.ops.aten.embedding_dense_backward(
-            dy.reshape(len(at), -1).to(weight.dtype), at, len(rows) * count, -1, False
+            dy.reshape(len(at), -1).to(weight.dtype), at, parts * count, -1, False
         ).view_as(room)
         if ctx.padding is not None:
             found[:, ctx.padding] = 0
         _note(room, found, added)
-        return None, None, None, None, None, None
+        return None, None, None, None, None
 
 
 class _LayerNorm(torch.autograd.Function):
@@ -158,16 +174,18 @@ class _LayerNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
         x, gain, bias, mean, scale = ctx.saved_tensors
-        sums, axis, rows = ctx.noting
+        sums, split = ctx.noting
         of_x, of_gain, of_bias = ctx.needs_input_grad[:3]
-        dy = gradients[0].contiguous()
-        if of_gain:
-            _note_rows(sums, gain, (x - mean).mul_(scale).mul_(dy), axis, rows)
-        if of_bias:
-            _note_rows(sums, bias, dy, axis, rows)
+        dy, backward = gradients[0].contiguous(), torch.ops.aten.native_layer_norm_backward
+        if of_gain or of_bias:
+            told = zip(*(torch.split(each, list(split.rows), split.axis) for each in (dy, x, mean, scale)), strict=True)
+            shape, only = x.shape[-1:], (False, of_gain, of_bias)
+            found = [backward(of_y, of_part, shape, m, s, gain, bias, only) for of_y, of_part, m, s in told]
+            for parameter, gradient in ((gain, [one[1] for one in found]), (bias, [one[2] for one in found])):
+                if gradient[0] is not None:
+                    _note_all(sums, parameter, gradient)
         dx = None
         if of_x:
-            asked = (True, False, False)
-            dx, *_ = torch.ops.aten.native_layer_norm_backward(dy, x, x.shape[-1:], mean, scale, gain, bias, asked)
+            dx, *_ = backward(dy, x, x.shape[-1:], mean, scale, gain, bias, (True, False, False))
             dx = dx.to(ctx.given)
-        return dx, None, None, None, None, None, None
+        return dx, None, None, None, None, None

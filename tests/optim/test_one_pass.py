@@ -15,6 +15,7 @@ from factorexe.optim.measure import Several
 from factorexe.optim.measures.microbatch import MicrobatchConfig
 from factorexe.optim.measures.plain import Plain
 from factorexe.optim.one_pass import OnePass, Rows, in_one_pass
+from factorexe.optim.part_sums import Split
 from factorexe.run import build
 
 TWO = Rows([1, 1], 1, [1, 1])  # two examples of one token each
@@ -90,10 +91,10 @@ def test_what_cannot_be_told_apart_is_left_to_a_pass_for_each_part(use):
 
 def test_rows_are_known_by_their_number_unless_it_could_mean_both():
     rows = Rows([2, 1], 5, [3, 4])
-    assert rows.of(torch.Size([3, 5])) == (0, [2, 1])
-    assert rows.of(torch.Size([3])) == (0, [2, 1])
-    assert rows.of(torch.Size([9, 7])) == (1, [3, 4])
-    assert rows.of(torch.Size([3, 7])) == (1, [3, 4]), "three states of seven tokens, not three examples"
+    assert rows.of(torch.Size([3, 5])) == Split(0, [2, 1], False)
+    assert rows.of(torch.Size([3])) == Split(0, [2, 1], False)
+    assert rows.of(torch.Size([9, 7])) == Split(1, [3, 4], False)
+    assert rows.of(torch.Size([3, 7])) == Split(1, [3, 4], False), "three states of seven tokens, not three examples"
     assert rows.of(torch.Size([4, 6])) is None
     assert Rows([1, 1], 2, [1, 1]).of(torch.Size([2, 2])) is None, "2 examples of 2 tokens, or 2 states of 2"
     assert Rows([1, 2], 3, [4, 5]).of(torch.Size([3, 3])) is None, "examples first, or tokens first"

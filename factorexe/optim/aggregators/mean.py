@@ -1,6 +1,7 @@
 """The mean over all tokens: what plain training does, however the batch was split.
 
-Parts are added up tensor by tensor, in place: a vector of each would be a copy more, which took longer than the sum.
+Where gradients lie in one matrix that is one product.  Others are added up tensor by tensor, in place: a vector of
+each would be a copy more, which took longer than the sum.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from factorexe.optim.aggregate import Aggregator, AggregatorConfig, Merged
+from factorexe.optim.aggregate import Aggregator, AggregatorConfig, Merged, mean_of
 from factorexe.optim.flat import Flat, owned
-from factorexe.optim.measure import Part
+from factorexe.optim.measure import Part, Row, stacked
 
 
 class Mean(Aggregator):
@@ -21,6 +22,8 @@ class Mean(Aggregator):
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The mean; of one part, that part."""
         first = next(parts)
+        if isinstance(first, Row):
+            return Merged(mean_of(*stacked([first, *parts])))
         second = next(parts, None)
         if second is None:
             return Merged(first.pieces(self.flat))
