@@ -245,7 +245,8 @@ def test_the_report_counts_what_was_not_reached_and_says_what_decay_alone_does(s
     assert "a factor of at least 5.0" in text
     assert "Grokfast-EMA takes 250, a factor of 2.4" in text
     assert "300 steps is met" in text
-    assert "39,900 steps to 95 % of val" in text
+    assert "39,900 steps to 95 % of val (published: 39,890); AdamW's median is 240, a factor of 166.2" in text
+    assert "; Grokfast-EMA's median is 240, a factor of 166.2." in text
     assert (here / "steps.png").read_bytes().startswith(b"\x89PNG")
     chosen = (here / "selection.md").read_text()
     assert "| 600      | 600" in chosen, "steps of both seeds"
