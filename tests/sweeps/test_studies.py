@@ -205,6 +205,7 @@ def test_what_is_run_again_has_other_seeds_and_its_comparisons(study, here, tmp_
     once = [{name: value for name, value in run.items() if name != "seed"} for run in runs if run["seed"] == 2]
     assert {LR: 0.001, DECAY: 0} in once, "AdamW without decay"
     assert {LR: 0.003, DECAY: 1} in once, "AdamW's best"
+    assert {LR: 0.003, DECAY: 1, "data.batch_size": 256} in once, "half the batch"
     assert {LR: 0.003, DECAY: 1, "data.train_fraction": 0.6667} in once, "as many problems as with a guide"
     unordered = [run for run in once if run.get("task.pairs") == "unordered"]
     assert [run.get("optim.filters") for run in unordered] == [None, "grokfast-ema"], "AdamW, and the winner"
@@ -232,12 +233,13 @@ def test_the_report_counts_what_was_not_reached_and_says_what_decay_alone_does(s
         {line.split("|")[1].strip(): [cell.strip() for cell in line.split("|")] for line in table.splitlines()}
         for table in (to_99, to_95)
     )
-    controls = ["AdamW, lr 1e-3, no decay", "AdamW", "AdamW, guide problems in train"]
-    assert list(lines)[2:5] == controls, "controls first, after the head"
+    controls = ["AdamW, lr 1e-3, no decay", "AdamW", "AdamW, half the batch", "AdamW, guide problems in train"]
+    assert list(lines)[2:6] == controls, "controls first, after the head"
     assert lines["AdamW"][3:6] == ["5", "3", "600 (500 to >3,000)"]
     assert lines["Grokfast-EMA"][3:6] == ["5", "4", "250 (220 to 300)"]
     assert lines["Grokfast-EMA"][6] == "128,000 (112,640 to 153,600)", "512 for each step"
     assert lines["Grokfast-EMA"][7] == "125.0 (110.0 to 150.0)", "0.5 s for each step"
+    assert lines["AdamW, half the batch"][6] == ">768,000", "256 for each step"
     assert lines["AdamW, lr 1e-3, no decay"][5] == ">3,000"
     assert lines["one-step (ours)"][6] == ">3,072,000", "and 512 guide problems"
     assert sooner["Grokfast-EMA"][5:8] == ["240 (220 to 240)", "122,880 (112,640 to 122,880)", "120.0 (110.0 to 120.0)"]

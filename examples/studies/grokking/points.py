@@ -29,7 +29,7 @@ BATCH = 512
 SOLVED, SOLVED_95 = "t_gen", "t_gen_95"  # the steps at which 99 % and 95 % of val are solved
 LR, DECAY = "optim.optimizer.lr", "optim.optimizer.weight_decay"
 OPTIMIZER, FILTERS, AGGREGATE, LOSS = "optim.optimizer", "optim.filters", "optim.aggregate", "objective.loss"
-MEASURE, PAIRS, SHARE = "optim.measure", "task.pairs", "data.train_fraction"
+MEASURE, PAIRS, SHARE, SIZE = "optim.measure", "task.pairs", "data.train_fraction", "data.batch_size"
 ENDED = ("finished", "failed")
 
 Row = Mapping[str, str]
@@ -185,6 +185,8 @@ def lines(found: Sequence[Point]) -> list[Line]:
     for name, values in chosen.items():
         listed += [Line(f"{name}, as published", _whole(PUBLISHED[name], found))] if name in PUBLISHED else []
         listed.append(Line(name, values))
+        if name == ADAMW:
+            listed.append(Line(f"{ADAMW}, half the batch", {**values, SIZE: BATCH // 2}))
         if name == ADAMW and ONE_STEP in chosen:
             listed.append(Line(f"{ADAMW}, guide problems in train", {**values, SHARE: 0.6667}))
     for name in [name for name in chosen if name in (ADAMW, winner(found))]:

@@ -25,6 +25,7 @@ from points import (
     CAP,
     MEASURE,
     METHODS,
+    SIZE,
     SOLVED,
     SOLVED_95,
     Line,
@@ -88,7 +89,7 @@ def _table(every: Sequence[Found], event: str, told_as: str) -> str:
 
 def _cells(one: Found, event: str) -> list[str]:
     steps = one.runs.steps(event)
-    per_step = BATCH * (2 if one.line.values.get(MEASURE) == "guide" else 1)
+    per_step = one.line.values.get(SIZE, BATCH) * (2 if one.line.values.get(MEASURE) == "guide" else 1)
     return [
         one.line.name,
         told(one.line.values),
