@@ -69,12 +69,11 @@ class Stacked(Aggregator):
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """Stacks them."""
-        return self.merge(*stacked(list(parts)), guide)
+        return self.merge(*stacked(list(parts), self.flat), guide)
 
     @abc.abstractmethod
     def merge(self, rows: Tensor, weights: Tensor, guide: Tensor | None) -> Merged:
-        """One gradient (P,) of ``rows`` (K, P), which speak for ``weights`` (K,) supervised tokens; ``rows`` are not
-        written into."""
+        """One gradient (P,) of ``rows`` (K, P), which speak for ``weights`` (K,) supervised tokens."""
 
 
 class AggregatorConfig(Options):

@@ -105,41 +105,40 @@ class Part:
         return None if self._tensors is None else tuple(tensor is not None for tensor in self._tensors)
 
 
-class Row(Part):
-    """One gradient of several that lie in one matrix already.
+class OneOf(Part):
+    """One of K gradients that are all there already.
 
     Args:
-        matrix: (K, P) the gradients of K parts, in their order.
-        number: the row of this one.
+        whole: for each parameter the gradients of all parts (K, *shape), in their order; None where it has none.
+        number: which of them.
         weight: () supervised tokens in that mean.
-        used: which parameters it depends on.
     """
 
-    def __init__(self, matrix: Tensor, number: int, weight: Tensor, used: tuple[bool, ...]) -> None:
-        super().__init__(matrix[number], weight)
-        self.matrix, self.number, self._used = matrix, number, used
-
-    def pieces(self, flat: Flat) -> Sequence[Tensor | None]:
-        """One tensor for each parameter, None for those that it does not depend on."""
-        pieces = zip(flat.pieces(self.gradient), self._used, strict=True)
-        return [piece if used else None for piece, used in pieces]
-
-    @property
-    def used(self) -> tuple[bool, ...]:
-        """Which parameters it depends on."""
-        return self._used
+    def __init__(self, whole: Sequence[Tensor | None], number: int, weight: Tensor, flat: Flat) -> None:
+        super().__init__([None if of_all is None else of_all[number] for of_all in whole], weight, flat)
+        self.whole, self.number = whole, number
 
 
-def stacked(parts: Sequence[Part]) -> tuple[Tensor, Tensor]:
-    """The gradients (K, P) of parts, in their order, and what they speak for (K,).  Gradients that lie in one matrix
-    are not copied: they are not to be written into."""
-    weights = torch.stack([part.weight for part in parts])
-    rows = [part for part in parts if isinstance(part, Row)]
-    if len(rows) == len(parts) == len(rows[0].matrix):
-        whole = rows[0].matrix
-        if all(row.matrix is whole and row.number == place for place, row in enumerate(rows)):
-            return whole, weights
-    return torch.stack([part.gradient for part in parts]), weights
+def together(parts: Sequence[Part]) -> Sequence[Tensor | None] | None:
+    """For each parameter the gradients (K, *shape) of ``parts``, in their order, without a copy; None where they do
+    not lie so."""
+    found = [part for part in parts if isinstance(part, OneOf)]
+    whole = found[0].whole if len(found) == len(parts) else ()
+    if any(part.whole is not whole or part.number != place for place, part in enumerate(found)):
+        return None
+    return whole if len(parts) == next((len(of_all) for of_all in whole if of_all is not None), 0) else None
+
+
+def stacked(parts: Sequence[Part], flat: Flat) -> tuple[Tensor, Tensor]:
+    """The gradients (K, P) of parts, in their order, and what they speak for (K,)."""
+    weights, whole = torch.stack([part.weight for part in parts]), together(parts)
+    if whole is None:
+        return torch.stack([part.gradient for part in parts]), weights
+    count = len(parts)
+    pairs = zip(whole, flat.parameters, strict=True)
+    return torch.cat(
+        [(p.new_zeros(count, p.numel()) if t is None else t).view(count, -1) for t, p in pairs], 1
+    ), weights
 
 
 class Pending(abc.ABC):

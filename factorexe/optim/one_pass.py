@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from factorexe.optim.flat import Flat
-from factorexe.optim.measure import Loss, Part, Pending, Row
+from factorexe.optim.measure import Loss, OneOf, Part, Pending
 from factorexe.optim.part_sums import PartSums, Split, embedded, normal, through
 
 
@@ -156,12 +156,13 @@ class OnePass(Pending):
         if any(gradient is not None for gradient in unseen):  # of an operation that torch does not let be watched
             yield from self.otherwise().parts()
             return
-        matrix, used = self.sums.matrix, self.sums.used()
+        noted = [self.sums.of(parameter) for parameter in self.flat.parameters]
         weights = loss.weight.new_tensor(self.weights)
-        if not equal:
-            matrix.div_(weights.to(matrix.dtype)[:, None])
+        for sums in noted:
+            if sums is not None and not equal:
+                sums.div_(weights.to(sums.dtype).view(-1, *[1] * (sums.dim() - 1)))
         for number, weight in enumerate(weights.unbind()):
-            yield Row(matrix, number, weight, used)
+            yield OneOf(noted, number, weight, self.flat)
 
 
 def in_one_pass(
@@ -173,9 +174,7 @@ def in_one_pass(
     Args:
         otherwise: asks for the same parts by a pass for each, should the backward pass find such a way.
     """
-    if len({(parameter.dtype, parameter.device) for parameter in flat.parameters}) > 1:
-        return None
-    sums = PartSums(len(rows.examples), flat)
+    sums = PartSums(len(rows.examples))
     try:
         with Noting(sums, rows, flat):
             loss = loss_of()

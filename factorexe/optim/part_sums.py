@@ -13,35 +13,26 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from factorexe.optim.flat import Flat
-
 
 class PartSums:
-    """What each of K parts adds to the gradient: a row of P numbers for each.
+    """For each parameter, what each of K parts adds to its gradient: (K, *shape)."""
 
-    Args:
-        parts: K.
-        flat: where each parameter stands in a row.  All of one type and on one device.
-    """
+    def __init__(self, parts: int) -> None:
+        self.parts = parts
+        self._noted: dict[int, Tensor] = {}
 
-    def __init__(self, parts: int, flat: Flat) -> None:
-        self.matrix = flat.parameters[0].new_empty(parts, flat.size)
-        self._spans = {id(parameter): span for parameter, span in zip(flat.parameters, flat.spans, strict=True)}
-        self._noted: set[int] = set()
+    def of(self, parameter: Tensor) -> Tensor | None:
+        """What was noted; None if nothing was."""
+        return self._noted.get(id(parameter))
 
     def room(self, parameter: Tensor) -> tuple[Tensor, bool]:
-        """Where to note (K, *shape), and whether something stands there already that is to be added to."""
-        added = id(parameter) in self._noted
-        self._noted.add(id(parameter))
-        return self.matrix[:, self._spans[id(parameter)]].view(-1, *parameter.shape), added
-
-    def used(self) -> tuple[bool, ...]:
-        """For each parameter whether anything was noted; 0 is put where nothing was."""
-        found = tuple(key in self._noted for key in self._spans)
-        for span, is_used in zip(self._spans.values(), found, strict=True):
-            if not is_used:
-                self.matrix[:, span].zero_()
-        return found
+        """Where to note, and whether something stands there already that is to be added to."""
+        noted = self._noted.get(id(parameter))
+        if noted is not None:
+            return noted, True
+        made = parameter.new_empty((self.parts, *parameter.shape))
+        self._noted[id(parameter)] = made
+        return made, False
 
 
 class Split(NamedTuple):
@@ -105,11 +96,6 @@ def _note(place: Tensor, found: Tensor, added: bool) -> None:
         place.add_(found)
     else:
         place.copy_(found)
-
-
-def _note_all(sums: PartSums, parameter: Tensor, found: Sequence[Tensor]) -> None:
-    room, added = sums.room(parameter)
-    _note(room, torch.stack(list(found)), added)
 
 
 class _Linear(torch.autograd.Function):
@@ -176,16 +162,14 @@ class _LayerNorm(torch.autograd.Function):
         x, gain, bias, mean, scale = ctx.saved_tensors
         sums, split = ctx.noting
         of_x, of_gain, of_bias = ctx.needs_input_grad[:3]
-        dy, backward = gradients[0].contiguous(), torch.ops.aten.native_layer_norm_backward
-        if of_gain or of_bias:
-            told = zip(*(torch.split(each, list(split.rows), split.axis) for each in (dy, x, mean, scale)), strict=True)
-            shape, only = x.shape[-1:], (False, of_gain, of_bias)
-            found = [backward(of_y, of_part, shape, m, s, gain, bias, only) for of_y, of_part, m, s in told]
-            for parameter, gradient in ((gain, [one[1] for one in found]), (bias, [one[2] for one in found])):
-                if gradient[0] is not None:
-                    _note_all(sums, parameter, gradient)
+        dy = gradients[0].contiguous()
+        if of_gain:
+            _note_rows(sums, gain, (x - mean).mul_(scale).mul_(dy), split)
+        if of_bias:
+            _note_rows(sums, bias, dy, split)
         dx = None
         if of_x:
-            dx, *_ = backward(dy, x, x.shape[-1:], mean, scale, gain, bias, (True, False, False))
+            asked = (True, False, False)
+            dx, *_ = torch.ops.aten.native_layer_norm_backward(dy, x, x.shape[-1:], mean, scale, gain, bias, asked)
             dx = dx.to(ctx.given)
         return dx, None, None, None, None, None

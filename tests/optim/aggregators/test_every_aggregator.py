@@ -4,7 +4,7 @@ import pytest
 import torch
 from parts_by_hand import flat_of, noise
 
-from factorexe.optim.measure import Part, Row, stacked
+from factorexe.optim.measure import OneOf, Part, stacked, together
 from factorexe.registry import Registry
 
 RULES = Registry("aggregators")
@@ -15,23 +15,28 @@ def rule(name, flat):
     return RULES.get(name).cls(**options).build(flat)
 
 
+def parts_of(whole, flat, weights=(1.0, 2, 3, 4, 5)):
+    return [OneOf(whole, number, weight, flat) for number, weight in enumerate(torch.tensor(weights))]
+
+
 @pytest.mark.parametrize("name", RULES.names())
-def test_rows_of_one_matrix_are_parts_like_any_others_and_are_not_written_into(name):
-    flat, matrix = flat_of(3, 4), noise(5, 7)
-    weights, guide = torch.tensor([1.0, 2, 3, 4, 5]), noise(1, 7, seed=1)[0]
-    rows = [Row(matrix, number, weight, (True, True)) for number, weight in enumerate(weights)]
-    parts = [Part(row, weight) for row, weight in zip(matrix.clone(), weights, strict=True)]
-    before = matrix.clone()
-    found, expected = (rule(name, flat)(iter(given), guide).vector(flat) for given in (rows, parts))
+def test_gradients_that_are_all_there_are_parts_like_any_others_and_are_not_written_into(name):
+    flat = flat_of(3, 2, 4)
+    whole = [noise(5, 3), None, noise(5, 4, seed=2)]  # nothing depends on the second
+    guide, before = noise(1, 9, seed=1)[0], [each if each is None else each.clone() for each in whole]
+    there = parts_of(whole, flat)
+    apart = [Part(part.gradient.clone(), part.weight) for part in parts_of(before, flat)]
+    found, expected = (rule(name, flat)(iter(given), guide).vector(flat) for given in (there, apart))
     torch.testing.assert_close(found, expected)
-    assert torch.equal(matrix, before)
+    assert all(each is None or torch.equal(each, then) for each, then in zip(whole, before, strict=True))
 
 
-def test_rows_of_one_matrix_are_not_copied_and_those_of_two_are():
-    one, other = noise(2, 3), noise(2, 3, seed=1)
-    first, second = ([Row(matrix, number, torch.ones(()), (True,)) for number in range(2)] for matrix in (one, other))
-    assert stacked(first)[0] is one
-    assert torch.equal(stacked([*first, *second])[0], torch.cat([one, other]))
-    assert torch.equal(stacked([first[0]])[0], one[:1])
-    assert torch.equal(stacked(first[::-1])[0], one.flip(0))
-    assert torch.equal(stacked([first[0], second[1]])[0], torch.stack([one[0], other[1]]))
+def test_they_are_known_to_be_all_there_only_if_all_are_given_in_order():
+    flat = flat_of(3)
+    one, other = [noise(2, 3)], [noise(2, 3, seed=1)]
+    first, second = parts_of(one, flat, (1.0, 1)), parts_of(other, flat, (1.0, 1))
+    assert together(first) is one
+    assert torch.equal(stacked(first, flat)[0], one[0])
+    for given in ([*first, *second], first[:1], first[::-1], [first[0], second[1]], [Part(one[0][0], first[0].weight)]):
+        assert together(given) is None
+        assert torch.equal(stacked(given, flat)[0], torch.stack([part.gradient for part in given]))
