@@ -136,9 +136,8 @@ def stacked(parts: Sequence[Part], flat: Flat) -> tuple[Tensor, Tensor]:
         return torch.stack([part.gradient for part in parts]), weights
     count = len(parts)
     pairs = zip(whole, flat.parameters, strict=True)
-    return torch.cat(
-        [(p.new_zeros(count, p.numel()) if t is None else t).view(count, -1) for t, p in pairs], 1
-    ), weights
+    rows = [(p.new_zeros(count, p.numel()) if t is None else t).view(count, -1) for t, p in pairs]
+    return torch.cat(rows, dim=1), weights
 
 
 class Pending(abc.ABC):

@@ -39,4 +39,6 @@ def test_they_are_known_to_be_all_there_only_if_all_are_given_in_order():
     assert torch.equal(stacked(first, flat)[0], one[0])
     for given in ([*first, *second], first[:1], first[::-1], [first[0], second[1]], [Part(one[0][0], first[0].weight)]):
         assert together(given) is None
-        assert torch.equal(stacked(given, flat)[0], torch.stack([part.gradient for part in given]))
+        expected = torch.stack([part.gradient for part in given])
+        assert torch.equal(stacked(given, flat)[0], expected)
+        torch.testing.assert_close(rule("mean", flat)(iter(given), None).vector(flat), expected.mean(dim=0))
