@@ -74,18 +74,21 @@ class MicroStep:
         of_examples = torch.stack([together.weights.sum(dim=1), together.weights.count_nonzero(dim=1)]).cpu().numpy()
         weights, supervised = np.add.reduceat(of_examples, np.cumsum([0, *sizes[:-1]]), axis=1).tolist()
         rows = Rows(sizes, length, [int(tokens) for tokens in supervised])
-        told = [together.positions]
-        if together.positions is None:  # a table of them is entered by rows only if each row tells its own
-            told.append(torch.arange(length, device=self.device).expand(count, -1))
+        positions = together.positions
+        told: list[Callable[[], Tensor | None]] = [lambda: positions]
+        if positions is None:  # a table of them is entered by rows only if each row tells its own
+            told.append(lambda: torch.arange(length, device=self.device).expand(count, -1))
 
         def of_each() -> Pending:
             self.again(random)
             with torch.enable_grad():
                 return otherwise()
 
-        for positions in told:
-            loss_of = functools.partial(self.loss, dataclasses.replace(together, positions=positions))
-            if (pending := in_one_pass(loss_of, rows, weights, self.flat, of_each)) is not None:
+        modules = [self.model, self.objective]
+        for positions_of in told:
+            loss_of = functools.partial(self.loss, dataclasses.replace(together, positions=positions_of()))
+            pending = in_one_pass(modules, loss_of, rows, weights, self.flat, of_each)
+            if pending is not None:
                 return pending
             self.again(random)
         return None

@@ -6,9 +6,16 @@ rule that needs them all at once is a ``Stacked`` one, any other keeps only what
     class Mean(Aggregator):                             2 P numbers, whatever K is
         def forward(self, parts, guide): ...
 
-    class Median(Stacked):                              K P numbers
+    class Lightest(Stacked):                            K P numbers
         def merge(self, rows, weights, guide):          (K, P), (K,) -> Merged
-            return Merged(rows.median(dim=0).values)
+            return Merged(rows[rows.norm(dim=1).argmin()])
+
+and one that looks at a coordinate at a time is ``Coordinatewise``.  Where the parts come from one pass it is given one
+tensor of the model at a time, and their K gradients of the others are not there::
+
+    class Median(Coordinatewise):                       K times the largest tensor
+        def merge(self, rows, shares):                  (K, ...), (K,) -> (...)
+            return rows.median(dim=0).values
 
 ``weights`` are numbers of supervised tokens, so that parts of unequal size can be told.  A rule may *reject* the whole
 batch: it then adds nothing, and if no batch of an optimizer's step was accepted there is no step at all, so that
@@ -74,6 +81,19 @@ class Stacked(Aggregator):
     @abc.abstractmethod
     def merge(self, rows: Tensor, weights: Tensor, guide: Tensor | None) -> Merged:
         """One gradient (P,) of ``rows`` (K, P), which speak for ``weights`` (K,) supervised tokens."""
+
+
+class Coordinatewise(Aggregator):
+    """A rule that looks at one coordinate at a time, and so need not be given all of them at once."""
+
+    def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
+        """Stacks them."""
+        rows, weights = stacked(list(parts), self.flat)
+        return Merged(self.merge(rows, weights / weights.sum()))
+
+    @abc.abstractmethod
+    def merge(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """(...) of the parts ``rows`` (K, ...) of any tensor, which speak for ``shares`` (K,) of the tokens."""
 
 
 class AggregatorConfig(Options):

@@ -149,6 +149,19 @@ class Pending(abc.ABC):
     def parts(self) -> Iterator[Part]:
         """The gradients, each made when it is asked for."""
 
+    def by_tensor(self, rule: Callable[[Tensor, Tensor], Tensor]) -> Sequence[Tensor | None] | None:
+        """The gradients of all parts merged one tensor at a time, so that they need not all be there at once.
+
+        Args:
+            rule: the gradients (K, *shape) of a parameter, and which shares (K,) of the tokens they speak for, to one
+                gradient (*shape).
+
+        Returns:
+            One tensor for each parameter, None for those that no part depends on.  None where the gradients do not
+            come by tensor; ``parts`` can still be asked then, else not.
+        """
+        return None
+
     def guide(self) -> Tensor | None:
         """(P,) the gradient of held-out problems, where the measure asks for one."""
         return None

@@ -1,30 +1,28 @@
 """The gradients of K parts of a batch from one forward and one backward pass of all of it.
 
-A weight's gradient is a sum over the rows that went through it; summed part by part it is K gradients, for the same
-multiplications.  4 problems of 5 tokens in 2 parts, through ``nn.Linear(3, 2)``::
+A weight's gradient is a sum over the rows that went through it, so that of a part is the sum over the part's rows, for
+the same multiplications (cf. Goodfellow 2015, arXiv:1510.01799, section 4, for parts of one example).  It has to be
+known which part a row belongs to.  4 problems of 5 tokens in 2 parts, of which 3 and 4 tokens are supervised::
 
-    x (4, 5, 3), dy (4, 5, 2)           grad[0] = dy[:2]^T x[:2], grad[1] = dy[2:]^T x[2:]
+    x (4, 5, 128)       rows of examples: 2 and 2 of the first axis
+    x (1, 7, 128)       rows of supervised tokens: 3 and 4 of the last but one
+    x (6, 128)          neither: such a model has to be asked part by part
 
-So operations that trained parameters enter (a linear map, an embedding, a layer norm) are replaced, while the loss is
-computed, by ones that note each part's sum (cf. Goodfellow 2015, arXiv:1510.01799, section 4, for parts of one
-example).  They have to know which part a row belongs to: rows are those of examples (B, ...) or of supervised tokens
-(..., M, D).  A model in which a parameter enters anything else, or other rows, has to be asked part by part.
+So has one in which a parameter enters what is not known (``watched``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_leaves
+from torch import Tensor, nn
 
 from factorexe.optim.flat import Flat
 from factorexe.optim.measure import Loss, OneOf, Part, Pending
-from factorexe.optim.part_sums import PartSums, Split, embedded, normal, through
+from factorexe.optim.part_sums import Split
+from factorexe.optim.watched import Notes, Unknown, watching
 
 
 class Rows(NamedTuple):
@@ -52,132 +50,78 @@ class Rows(NamedTuple):
         return Split(axis, rows, len(set(rows)) == 1 and shape[:axis].numel() == 1)
 
 
-class Unknown(Exception):
-    """A parameter entered something of which parts cannot be told apart."""
-
-
-class Noting(TorchFunctionMode):
-    """While it is entered, operations note what each part's gradient is.
-
-    Args:
-        sums: where it is noted.
-        flat: the trained parameters.
-    """
-
-    def __init__(self, sums: PartSums, rows: Rows, flat: Flat) -> None:
-        super().__init__()
-        self.sums, self.rows = sums, rows
-        self.trained = {id(parameter) for parameter in flat.parameters}
-        self._known: dict[torch.Size, Split | None] = {}
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        """The operation, or one in its place."""
-        if not self._enters(args) and not (kwargs and self._enters(kwargs.values())):
-            return func(*args, **kwargs) if kwargs else func(*args)
-        kwargs = kwargs or {}
-        if func is F.linear:
-            return self._linear(*args, **kwargs)
-        if func is F.embedding:
-            return self._embedding(*args, **kwargs)
-        if func is F.layer_norm:
-            return self._layer_norm(*args, **kwargs)
-        found = func(*args, **kwargs)
-        if any(isinstance(each, Tensor) and each.requires_grad for each in tree_leaves(found)):
-            raise Unknown
-        return found
-
-    def _enters(self, given: Iterable[Any]) -> bool:
-        """Whether a trained parameter is among what an operation is given, be it in a list, as ``torch.cat`` has it."""
-        if not self.trained.isdisjoint(map(id, given)):
-            return True
-        return any(self._enters(each) for each in given if type(each) is list or type(each) is tuple)
-
-    def _split(self, shape: torch.Size) -> Split:
-        if shape not in self._known:
-            self._known[shape] = self.rows.of(shape) if shape else None
-        found = self._known[shape]
-        if found is None:
-            raise Unknown
-        return found
-
-    def _linear(self, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-        return through(x, weight, bias, self.sums, self._split(x.shape[:-1]))
-
-    def _embedding(
-        self,
-        index: Tensor,
-        weight: Tensor,
-        padding_idx: int | None = None,
-        max_norm: float | None = None,
-        norm_type: float = 2.0,
-        scale_grad_by_freq: bool = False,
-        sparse: bool = False,
-    ) -> Tensor:
-        if max_norm is not None or scale_grad_by_freq or sparse:
-            raise Unknown
-        return embedded(index, weight, padding_idx, self.sums, self._split(index.shape))
-
-    def _layer_norm(
-        self,
-        x: Tensor,
-        normalized_shape: Sequence[int],
-        weight: Tensor | None = None,
-        bias: Tensor | None = None,
-        eps: float = 1e-5,
-    ) -> Tensor:
-        if len(normalized_shape) != 1:
-            raise Unknown
-        return normal(x, weight, bias, eps, self.sums, self._split(x.shape[:-1]))
-
-
 class OnePass(Pending):
     """Parts whose gradients come all at once.
 
     Args:
         loss: of the whole batch.
-        sums: what its backward pass notes.
+        notes: what its backward pass finds.
         weights: supervised tokens of each part, as the loss weights them.
         otherwise: asks for the same parts by a pass for each.
     """
 
     def __init__(
-        self, loss: Loss, sums: PartSums, flat: Flat, weights: Sequence[float], otherwise: Callable[[], Pending]
+        self, loss: Loss, notes: Notes, flat: Flat, weights: Sequence[float], otherwise: Callable[[], Pending]
     ) -> None:
-        self.losses, self.sums, self.flat, self.weights, self.otherwise = [loss], sums, flat, weights, otherwise
+        self.losses, self.notes, self.flat, self.weights, self.otherwise = [loss], notes, flat, weights, otherwise
+        self._failed = False
 
     def parts(self) -> Iterator[Part]:
         """One for each part, in order."""
-        (loss,) = self.losses
-        equal = len(set(self.weights)) == 1
-        total = loss.total / self.weights[0] if equal else loss.total
-        unseen = torch.autograd.grad(total, self.flat.parameters, allow_unused=True)
-        if any(gradient is not None for gradient in unseen):  # of an operation that torch does not let be watched
+        if not self._seen(lambda rows: rows):
             yield from self.otherwise().parts()
             return
-        noted = [self.sums.of(parameter) for parameter in self.flat.parameters]
-        weights = loss.weight.new_tensor(self.weights)
-        for sums in noted:
-            if sums is not None and not equal:
-                sums.div_(weights.to(sums.dtype).view(-1, *[1] * (sums.dim() - 1)))
-        for number, weight in enumerate(weights.unbind()):
+        noted = [self.notes.of(parameter) for parameter in self.flat.parameters]
+        for number, weight in enumerate(self.losses[0].weight.new_tensor(self.weights).unbind()):
             yield OneOf(noted, number, weight, self.flat)
+
+    def by_tensor(self, rule: Callable[[Tensor, Tensor], Tensor]) -> Sequence[Tensor | None] | None:
+        """Merged while the backward pass goes on: most tensors' gradients are forgotten before the next ones' come."""
+        weights = self.losses[0].weight.new_tensor(self.weights)
+        shares = weights / weights.sum()
+        if not self._seen(lambda rows: rule(rows, shares)):
+            return None
+        return [self.notes.of(parameter) for parameter in self.flat.parameters]
+
+    def _seen(self, finish: Callable[[Tensor], Tensor]) -> bool:
+        """The backward pass, unless it has failed before; whether no parameter entered the loss unseen."""
+        if self._failed:
+            return False
+        (loss,), weights = self.losses, self.weights
+        if len(set(weights)) == 1:
+            total, self.notes.finish = loss.total / weights[0], finish
+        else:
+            tokens = loss.weight.new_tensor(weights)
+            total = loss.total
+            self.notes.finish = lambda rows: finish(rows.div_(tokens.to(rows.dtype).view(-1, *[1] * (rows.dim() - 1))))
+        leaves, parameters = self.notes.leaves, self.flat.parameters
+        try:
+            found = torch.autograd.grad(total, [*leaves, *parameters], allow_unused=True)
+            self._failed = any(gradient is not None for gradient in found[len(leaves) :])
+        except Unknown:
+            self._failed = True
+        return not self._failed
 
 
 def in_one_pass(
-    loss_of: Callable[[], Loss], rows: Rows, weights: Sequence[float], flat: Flat, otherwise: Callable[[], Pending]
+    modules: Sequence[nn.Module],
+    loss_of: Callable[[], Loss],
+    rows: Rows,
+    weights: Sequence[float],
+    flat: Flat,
+    otherwise: Callable[[], Pending],
 ) -> OnePass | None:
     """The loss of a batch whose parts lie as ``rows`` says and weigh ``weights``, ready to be asked for their
     gradients; None if parameters enter it in ways of which parts cannot be told apart.
 
     Args:
+        modules: hold the parameters of which ``loss_of`` makes the loss.
         otherwise: asks for the same parts by a pass for each, should the backward pass find such a way.
     """
-    sums = PartSums(len(rows.examples))
+    notes = Notes(rows.of)
     try:
-        with Noting(sums, rows, flat):
+        with watching(modules, flat.parameters, notes):
             loss = loss_of()
     except Unknown:
         return None
-    return OnePass(loss, sums, flat, weights, otherwise)
+    return OnePass(loss, notes, flat, weights, otherwise)

@@ -1,38 +1,21 @@
-"""Operations with a parameter whose backward pass notes its gradient for each part, not for all.
+"""What each part of a batch adds to the gradient of a parameter, from what went into an operation and what came back.
 
-Each is exact: the rows of parts are told apart, and the sum of all is what the plain operation would have had.  To
-their inputs they pass the plain gradient.
+A weight's gradient is a sum over the rows that went through it, so that of a part is the sum over the part's rows.  4
+problems of 5 tokens in 2 parts, through ``nn.Linear(3, 2)``::
+
+    x (4, 5, 3), dy (4, 5, 2)           grad[0] = dy[:2]^T x[:2], grad[1] = dy[2:]^T x[2:]
+
+Each is exact: the sum of all parts is what the plain operation would have had.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+import abc
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-
-class PartSums:
-    """For each parameter, what each of K parts adds to its gradient: (K, *shape)."""
-
-    def __init__(self, parts: int) -> None:
-        self.parts = parts
-        self._noted: dict[int, Tensor] = {}
-
-    def of(self, parameter: Tensor) -> Tensor | None:
-        """What was noted; None if nothing was."""
-        return self._noted.get(id(parameter))
-
-    def room(self, parameter: Tensor) -> tuple[Tensor, bool]:
-        """Where to note, and whether something stands there already that is to be added to."""
-        noted = self._noted.get(id(parameter))
-        if noted is not None:
-            return noted, True
-        made = parameter.new_empty((self.parts, *parameter.shape))
-        self._noted[id(parameter)] = made
-        return made, False
 
 
 class Split(NamedTuple):
@@ -43,22 +26,112 @@ class Split(NamedTuple):
     side_by_side: bool  # whether parts are of one size, and the axis is the first
 
 
-def through(x: Tensor, weight: Tensor, bias: Tensor | None, sums: PartSums, split: Split) -> Tensor:
-    """``F.linear``: (..., I) to (..., O)."""
-    made: Tensor = _Linear.apply(x, weight, bias, sums, split)  # type: ignore[no-untyped-call]
-    return made
+class Entry(abc.ABC):
+    """One way in which one parameter entered a loss.
+
+    Args:
+        split: of the rows of the operation's input and result.
+    """
+
+    def __init__(self, split: Split) -> None:
+        self.split = split
+
+    @property
+    def whole(self) -> bool:
+        """Whether what the gradient is made of is as it was."""
+        return True
+
+    @abc.abstractmethod
+    def added(self, dy: Tensor, before: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """The gradients (K, *shape) of all parts.
+
+        Args:
+            dy: the gradient of the operation's result.
+            before: what is to be added to, in place.
+            dtype: of the parameter.
+        """
 
 
-def embedded(index: Tensor, weight: Tensor, padding: int | None, sums: PartSums, split: Split) -> Tensor:
-    """``F.embedding``: (...) to (..., D)."""
-    made: Tensor = _Embedding.apply(index, weight, padding, sums, split)  # type: ignore[no-untyped-call]
-    return made
+class OfInput(Entry):
+    """One whose gradient depends on the operation's input.
+
+    Args:
+        x: the input.
+    """
+
+    def __init__(self, split: Split, x: Tensor) -> None:
+        super().__init__(split)
+        self.x, self._version = x, x._version
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing was written into the input."""
+        return self._version == self.x._version
 
 
-def normal(x: Tensor, gain: Tensor | None, bias: Tensor | None, eps: float, sums: PartSums, split: Split) -> Tensor:
-    """``F.layer_norm`` over the last axis."""
-    made: Tensor = _LayerNorm.apply(x, gain, bias, eps, sums, split)  # type: ignore[no-untyped-call]
-    return made
+class Product(OfInput):
+    """Of the weight (O, I) of a linear map of ``x`` (..., I): dy^T x, in one product where parts are of one size."""
+
+    def added(self, dy: Tensor, before: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """One product, or one for each part."""
+        x, split = self.x.to(dy.dtype), self.split
+        if not split.side_by_side or dy.dtype != dtype:
+            pairs = zip(_of_parts(dy, split), _of_parts(x, split), strict=True)
+            return _added(torch.stack([left.T @ right for left, right in pairs]), before, dtype)
+        left, right = _side_by_side(dy, split).mT, _side_by_side(x, split)
+        return torch.bmm(left, right) if before is None else before.baddbmm_(left, right)
+
+
+class Sum(Entry):
+    """Of a bias (D,): the sum of the rows."""
+
+    def added(self, dy: Tensor, before: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """In one sum where parts are of one size."""
+        return _added(_summed(dy, self.split), before, dtype)
+
+
+class Gain(OfInput):
+    """Of the gain (D,) of a layer norm of ``x`` (..., D): the sum of the rows of dy times the normalized ones.
+
+    Args:
+        mean, scale: (..., 1) with which x was normalized.
+    """
+
+    def __init__(self, split: Split, x: Tensor, mean: Tensor, scale: Tensor) -> None:
+        super().__init__(split, x)
+        self.mean, self.scale = mean, scale
+
+    def added(self, dy: Tensor, before: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """As a bias has it."""
+        return _added(_summed((self.x - self.mean).mul_(self.scale).mul_(dy), self.split), before, dtype)
+
+
+class Lookup(OfInput):
+    """Of a table (V, D) of embeddings: each row's gradient is added to that of its index.
+
+    Args:
+        x: (...) the indices.
+        count: V.
+        padding: an index without a gradient.
+    """
+
+    def __init__(self, split: Split, x: Tensor, count: int, padding: int | None) -> None:
+        super().__init__(split, x)
+        self.count, self.padding = count, padding
+
+    def added(self, dy: Tensor, before: Tensor | None, dtype: torch.dtype) -> Tensor:
+        """In a table that has a copy for each part."""
+        parts, device = len(self.split.rows), self.x.device
+        own = torch.arange(parts, device=device).repeat_interleave(torch.tensor(self.split.rows, device=device))
+        shape = [1] * self.x.dim()
+        shape[self.split.axis] = -1
+        at = (self.x + own.view(shape) * self.count).reshape(-1)
+        rows = dy.reshape(len(at), -1).to(dtype)
+        found = torch.ops.aten.embedding_dense_backward(rows, at, parts * self.count, -1, False)
+        found = found.view(parts, self.count, -1)
+        if self.padding is not None:
+            found[:, self.padding] = 0
+        return _added(found, before, dtype)
 
 
 def _side_by_side(x: Tensor, split: Split) -> Tensor:
@@ -66,110 +139,17 @@ def _side_by_side(x: Tensor, split: Split) -> Tensor:
     return x.reshape(len(split.rows), -1, x.shape[-1])
 
 
-def _of_parts(x: Tensor, split: Split) -> list[Tensor]:
+def _of_parts(x: Tensor, split: Split) -> Iterator[Tensor]:
     """(n_k, D) of each part."""
-    return [part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(split.rows), dim=split.axis)]
+    return (part.reshape(-1, x.shape[-1]) for part in torch.split(x, list(split.rows), dim=split.axis))
 
 
-def _note_rows(sums: PartSums, parameter: Tensor, given: Tensor, split: Split) -> None:
-    """Notes the sum of each part's rows."""
-    room, added = sums.room(parameter)
+def _summed(rows: Tensor, split: Split) -> Tensor:
+    """(K, D) the sum of each part's rows."""
     if split.side_by_side:
-        _note(room, _side_by_side(given, split).sum(dim=1), added)
-        return
-    for place, part in zip(room, _of_parts(given, split), strict=True):
-        _note(place, part.sum(dim=0), added)
+        return _side_by_side(rows, split).sum(dim=1)
+    return torch.stack([part.sum(dim=0) for part in _of_parts(rows, split)])
 
 
-def _note_products(sums: PartSums, weight: Tensor, dy: Tensor, x: Tensor, split: Split) -> None:
-    """Notes dy^T x of each part, in one product where parts are of one size and lie side by side."""
-    room, added = sums.room(weight)
-    if split.side_by_side and room.dtype == dy.dtype:
-        torch.baddbmm(room, _side_by_side(dy, split).mT, _side_by_side(x, split), beta=int(added), out=room)
-        return
-    for place, left, right in zip(room, _of_parts(dy, split), _of_parts(x, split), strict=True):
-        _note(place, left.T @ right, added)
-
-
-def _note(place: Tensor, found: Tensor, added: bool) -> None:
-    if added:
-        place.add_(found)
-    else:
-        place.copy_(found)
-
-
-class _Linear(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, *noting: Any) -> Tensor:
-        ctx.save_for_backward(x, weight)
-        ctx.bias, ctx.noting = bias, noting
-        return F.linear(x, weight, bias)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (dy,) = gradients
-        x, weight = ctx.saved_tensors
-        sums, split = ctx.noting
-        if ctx.needs_input_grad[1]:
-            _note_products(sums, weight, dy, x.to(dy.dtype), split)
-        if ctx.bias is not None and ctx.needs_input_grad[2]:
-            _note_rows(sums, ctx.bias, dy, split)
-        dx = (dy @ weight.to(dy.dtype)).to(x.dtype) if ctx.needs_input_grad[0] else None
-        return dx, None, None, None, None
-
-
-class _Embedding(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, index: Tensor, weight: Tensor, padding: int | None, *noting: Any) -> Tensor:
-        ctx.save_for_backward(index, weight)
-        ctx.padding, ctx.noting = padding, noting
-        return F.embedding(index, weight)
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        (dy,) = gradients
-        index, weight = ctx.saved_tensors
-        sums, split = ctx.noting
-        room, added = sums.room(weight)
-        count = len(weight)
-        parts = len(split.rows)
-        sizes = torch.tensor(split.rows, device=index.device)
-        own = torch.arange(parts, device=index.device).repeat_interleave(sizes)
-        shape = [1] * index.dim()
-        shape[split.axis] = -1
-        at = (index + own.view(shape) * count).reshape(-1)
-        found = torch.ops.aten.embedding_dense_backward(
-            dy.reshape(len(at), -1).to(weight.dtype), at, parts * count, -1, False
-        ).view_as(room)
-        if ctx.padding is not None:
-            found[:, ctx.padding] = 0
-        _note(room, found, added)
-        return None, None, None, None, None
-
-
-class _LayerNorm(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, gain: Tensor | None, bias: Tensor | None, eps: float, *noting: Any) -> Tensor:
-        exact = x if gain is None else x.to(torch.promote_types(x.dtype, gain.dtype))
-        made, mean, scale = torch.native_layer_norm(exact, exact.shape[-1:], gain, bias, eps)
-        ctx.save_for_backward(exact, gain, bias, mean, scale)
-        ctx.noting, ctx.given = noting, x.dtype
-        normal: Tensor = made
-        return normal
-
-    @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> Any:
-        x, gain, bias, mean, scale = ctx.saved_tensors
-        sums, split = ctx.noting
-        of_x, of_gain, of_bias = ctx.needs_input_grad[:3]
-        dy = gradients[0].contiguous()
-        if of_gain:
-            _note_rows(sums, gain, (x - mean).mul_(scale).mul_(dy), split)
-        if of_bias:
-            _note_rows(sums, bias, dy, split)
-        dx = None
-        if of_x:
-            asked = (True, False, False)
-            dx, *_ = torch.ops.aten.native_layer_norm_backward(dy, x, x.shape[-1:], mean, scale, gain, bias, asked)
-            dx = dx.to(ctx.given)
-        return dx, None, None, None, None, None
+def _added(found: Tensor, before: Tensor | None, dtype: torch.dtype) -> Tensor:
+    return found.to(dtype) if before is None else before.add_(found)

@@ -24,7 +24,7 @@ import torch
 import torch.distributed as distributed
 from torch import Tensor, nn
 
-from factorexe.optim.aggregate import Aggregator, Merged
+from factorexe.optim.aggregate import Aggregator, Coordinatewise, Merged
 from factorexe.optim.control import Control
 from factorexe.optim.filter import Filter
 from factorexe.optim.flat import Flat, owned
@@ -82,18 +82,27 @@ class Procedure(nn.Module):
                     rows.append(part.gradient)
                 yield part
 
-        merged: Merged = self.aggregator(told(), None if guide is None else mean_everywhere(guide))
+        merged = self._by_tensor(pending)
+        if merged is None:
+            merged = self.aggregator(told(), None if guide is None else mean_everywhere(guide))
         self.stats = {f"aggregate/{name}": value for name, value in merged.stats.items()}
         self.gram = (stacked := torch.stack(rows)) @ stacked.T if rows else None
         if merged.gradient is not None:
             self._add(merged.gradient, share, used)
+
+    def _by_tensor(self, pending: Pending) -> Merged | None:
+        """What a rule makes of one tensor at a time; None where all are needed at once."""
+        if self.watch or _shared() or not isinstance(self.aggregator, Coordinatewise):
+            return None
+        found = pending.by_tensor(self.aggregator.merge)
+        return None if found is None else Merged(found)
 
     def _add(
         self, gradient: Tensor | Sequence[Tensor | None], share: float, used: Sequence[tuple[bool, ...] | None]
     ) -> None:
         """Adds to ``p.grad``; what no part used stays as it is."""
         pieces = self.flat.pieces(gradient) if isinstance(gradient, Tensor) else owned(gradient)
-        if all(each is not None and not all(each) for each in used):
+        if used and all(each is not None and not all(each) for each in used):
             never = [not any(flags) for flags in zip(*(each for each in used if each is not None), strict=True)]
             pieces = [None if no else piece for no, piece in zip(never, pieces, strict=True)]
         for parameter, piece in zip(self.flat.parameters, pieces, strict=True):

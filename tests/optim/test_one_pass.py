@@ -28,7 +28,7 @@ def never():
 def gradients(module, loss_of, rows=TWO):
     """Of each part, and of the whole."""
     flat = Flat(module.named_parameters())
-    pending = in_one_pass(lambda: Loss(loss_of(), torch.tensor(2.0), {}), rows, [1.0, 1.0], flat, never)
+    pending = in_one_pass([module], lambda: Loss(loss_of(), torch.tensor(2.0), {}), rows, [1.0, 1.0], flat, never)
     return None if pending is None else [part.gradient for part in pending.parts()]
 
 

@@ -18,7 +18,7 @@ from typing import Literal
 
 from torch import Tensor
 
-from factorexe.optim.aggregate import AggregatorConfig, Merged
+from factorexe.optim.aggregate import Aggregator, AggregatorConfig, Merged
 from factorexe.optim.aggregators.cosine import cosine
 from factorexe.optim.aggregators.mean import Mean
 from factorexe.optim.aggregators.per_tensor import spread, sums
@@ -26,7 +26,7 @@ from factorexe.optim.flat import Flat
 from factorexe.optim.measure import Part
 
 
-class GuideProject(Mean):
+class GuideProject(Aggregator):
     """The mean, without what points against the guide.
 
     Args:
@@ -38,12 +38,12 @@ class GuideProject(Mean):
 
     def __init__(self, flat: Flat, per_tensor: bool) -> None:
         super().__init__(flat)
-        self.per_tensor = per_tensor
+        self.mean, self.per_tensor = Mean(flat), per_tensor
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The projected mean."""
         assert guide is not None
-        gradient = super().forward(parts, None).vector(self.flat)
+        gradient = self.mean(parts, None).vector(self.flat)
         assert gradient is not None
         inner, own = self._summed(gradient * guide), self._summed(guide * guide)
         against = inner < 0  # so own is not 0

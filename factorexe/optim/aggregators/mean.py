@@ -1,7 +1,7 @@
 """The mean over all tokens: what plain training does, however the batch was split.
 
-Where the gradients are all there already that is one product for each tensor.  Others are added up tensor by tensor, in
-place: a vector of each would be a copy more, which took longer than the sum.
+Where gradients come tensor by tensor (``Coordinatewise``) it is one product for each.  Others are added up in place,
+part by part: a vector of each would be a copy more, which took longer than the sum.
 """
 
 from __future__ import annotations
@@ -11,23 +11,21 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from factorexe.optim.aggregate import Aggregator, AggregatorConfig, Merged, mean_of
+from factorexe.optim.aggregate import AggregatorConfig, Coordinatewise, Merged
 from factorexe.optim.flat import Flat, owned
-from factorexe.optim.measure import OneOf, Part, together
+from factorexe.optim.measure import Part
 
 
-class Mean(Aggregator):
+class Mean(Coordinatewise):
     """Adds parts up as they come, each by the tokens it speaks for."""
+
+    def merge(self, rows: Tensor, shares: Tensor) -> Tensor:
+        """The mean of one tensor."""
+        return (shares.to(rows.dtype) @ rows.flatten(1)).view(rows.shape[1:])
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The mean; of one part, that part."""
         first = next(parts)
-        if isinstance(first, OneOf):
-            every = [first, *parts]
-            if (whole := together(every)) is not None:
-                weights = torch.stack([part.weight for part in every])
-                return Merged([None if each is None else _product(each, weights) for each in whole])
-            parts = iter(every[1:])
         second = next(parts, None)
         if second is None:
             return Merged(first.pieces(self.flat))
@@ -39,11 +37,6 @@ class Mean(Aggregator):
             _add(total, part.pieces(self.flat), part.weight)
         torch._foreach_div_([piece for piece in total if piece is not None], weight)
         return Merged(owned(total))
-
-
-def _product(of_all: Tensor, weights: Tensor) -> Tensor:
-    """The mean of one tensor's gradients (K, *shape)."""
-    return mean_of(of_all.flatten(1), weights).view(of_all.shape[1:])
 
 
 def _add(total: list[Tensor | None], pieces: Sequence[Tensor | None], weight: Tensor) -> None:

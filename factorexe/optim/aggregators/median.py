@@ -12,21 +12,21 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from factorexe.optim.aggregate import AggregatorConfig, Merged, Stacked
+from factorexe.optim.aggregate import AggregatorConfig, Coordinatewise
 from factorexe.optim.flat import Flat
 
 
-class Median(Stacked):
-    """The median of each coordinate.  K P numbers, and as many to sort them."""
+class Median(Coordinatewise):
+    """The median of each coordinate.  K numbers for each, and as many to sort them."""
 
     least = 3
 
-    def merge(self, rows: Tensor, weights: Tensor, guide: Tensor | None) -> Merged:
+    def merge(self, rows: Tensor, shares: Tensor) -> Tensor:
         """The middle one, or the mean of the middle two; of one part, that part."""
         ordered, middle = rows.sort(dim=0).values, len(rows) // 2
         if len(rows) % 2:
-            return Merged(ordered[middle])
-        return Merged((ordered[middle - 1] + ordered[middle]) / 2)
+            return ordered[middle]
+        return (ordered[middle - 1] + ordered[middle]) / 2
 
 
 class MedianConfig(AggregatorConfig):
