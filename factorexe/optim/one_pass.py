@@ -63,43 +63,49 @@ class OnePass(Pending):
     def __init__(
         self, loss: Loss, notes: Notes, flat: Flat, weights: Sequence[float], otherwise: Callable[[], Pending]
     ) -> None:
-        self.losses, self.notes, self.flat, self.weights, self.otherwise = [loss], notes, flat, weights, otherwise
+        self.losses, self.notes, self.flat, self.otherwise = [loss], notes, flat, otherwise
+        self.weights = loss.weight.new_tensor(weights)
+        self._common = weights[0] if len(set(weights)) == 1 else None
         self._failed = False
 
     def parts(self) -> Iterator[Part]:
         """One for each part, in order."""
-        if not self._seen(lambda rows: rows):
+        if not self._seen(None):
             yield from self.otherwise().parts()
             return
         noted = [self.notes.of(parameter) for parameter in self.flat.parameters]
-        for number, weight in enumerate(self.losses[0].weight.new_tensor(self.weights).unbind()):
-            yield OneOf(noted, number, weight, self.flat)
+        means = [None if sums is None else self._means(sums) for sums in noted]
+        for number, weight in enumerate(self.weights.unbind()):
+            yield OneOf(means, number, weight, self.flat)
 
     def by_tensor(self, rule: Callable[[Tensor, Tensor], Tensor]) -> Sequence[Tensor | None] | None:
-        """Merged while the backward pass goes on: most tensors' gradients are forgotten before the next ones' come."""
-        weights = self.losses[0].weight.new_tensor(self.weights)
-        shares = weights / weights.sum()
-        if not self._seen(lambda rows: rule(rows, shares)):
+        """Merged while the backward pass goes on: the gradients of one tensor are forgotten before the next ones come,
+        unless it enters more than one operation."""
+        shares = self.weights / self.weights.sum()
+        if not self._seen(lambda sums: rule(self._means(sums), shares)):
             return None
         return [self.notes.of(parameter) for parameter in self.flat.parameters]
 
-    def _seen(self, finish: Callable[[Tensor], Tensor]) -> bool:
+    def _means(self, sums: Tensor) -> Tensor:
+        """Gradients (K, ...) of the means over the parts' tokens, in place of those of sums."""
+        if self._common is not None:
+            return sums
+        return sums.div_(self.weights.to(sums.dtype).view(-1, *[1] * (sums.dim() - 1)))
+
+    def _seen(self, rule: Callable[[Tensor], Tensor] | None) -> bool:
         """The backward pass, unless it has failed before; whether no parameter entered the loss unseen."""
         if self._failed:
             return False
-        (loss,), weights = self.losses, self.weights
-        if len(set(weights)) == 1:
-            total, self.notes.finish = loss.total / weights[0], finish
-        else:
-            tokens = loss.weight.new_tensor(weights)
-            total = loss.total
-            self.notes.finish = lambda rows: finish(rows.div_(tokens.to(rows.dtype).view(-1, *[1] * (rows.dim() - 1))))
-        leaves, parameters = self.notes.leaves, self.flat.parameters
+        (loss,), notes = self.losses, self.notes
+        total = loss.total if self._common is None else loss.total / self._common
+        notes.expected, notes.rule = True, rule
+        leaves, parameters = notes.leaves, self.flat.parameters
         try:
             found = torch.autograd.grad(total, [*leaves, *parameters], allow_unused=True)
             self._failed = any(gradient is not None for gradient in found[len(leaves) :])
         except Unknown:
             self._failed = True
+        leaves.clear()  # whose hooks hold the notes, which hold them
         return not self._failed
 
 
@@ -123,5 +129,6 @@ def in_one_pass(
         with watching(modules, flat.parameters, notes):
             loss = loss_of()
     except Unknown:
+        notes.leaves.clear()
         return None
     return OnePass(loss, notes, flat, weights, otherwise)

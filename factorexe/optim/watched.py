@@ -6,7 +6,7 @@ what each part of a batch adds to its gradient is summed (``part_sums``) when th
     notes = Notes(split_of)
     with watching([model], [W], notes):
         loss = ...                          y = F.linear(x, W.detach()), y.register_hook(...)
-    notes.finish = lambda rows: rows
+    notes.expected = True
     torch.autograd.grad(loss, ...)          notes.of(W) = dy[:2]^T x[:2], dy[2:]^T x[2:]
 
 A watched parameter is a tensor subclass, so that torch asks about the operations that it enters and about no others.
@@ -40,18 +40,20 @@ class Notes:
 
     Attributes:
         leaves: results of operations from which no gradient flows on; the backward pass has to be asked for theirs.
-        finish: what is made of the gradients (K, *shape) of one parameter as soon as all that it entered has been
-            passed; None before the backward pass.
+        expected: whether the backward pass is on its way.
+        rule: what is made of the gradients (K, *shape) of a parameter as soon as all that it entered has been passed;
+            None: they are kept.
     """
 
     def __init__(self, split_of: Callable[[torch.Size], Split | None]) -> None:
         self.split_of = split_of
         self.leaves: list[Tensor] = []
-        self.finish: Callable[[Tensor], Tensor] | None = None
+        self.expected = False
+        self.rule: Callable[[Tensor], Tensor] | None = None
         self._splits: dict[torch.Size, Split | None] = {}
         self._left: Counter[int] = Counter()  # operations that a parameter entered and that were not passed
         self._sums: dict[int, Tensor] = {}
-        self._finished: dict[int, Tensor] = {}
+        self._merged: dict[int, Tensor] = {}
 
     def split(self, shape: torch.Size) -> Split:
         """How the rows of a tensor are shared out, of a shape without its last axis.
@@ -83,21 +85,20 @@ class Notes:
         return result
 
     def _add(self, parameter: Tensor, entry: Entry, dy: Tensor) -> None:
-        if self.finish is None or not entry.whole:  # the loss holds a gradient of its own, or x was written into
+        if not self.expected or not entry.whole:  # the loss holds a gradient of its own, or x was written into
             raise Unknown
         key = id(parameter)
         self._sums[key] = entry.added(dy, self._sums.get(key), parameter.dtype)
         self._left[key] -= 1
-        if not self._left[key]:
-            self._finished[key] = self.finish(self._sums.pop(key))
+        if self.rule is not None and not self._left[key]:
+            self._merged[key] = self.rule(self._sums.pop(key))
 
     def of(self, parameter: Tensor) -> Tensor | None:
-        """What was made of a parameter's gradients; None if the loss does not depend on it."""
-        assert self.finish is not None
+        """The gradients of a parameter, or what was made of them; None if the loss does not depend on it."""
         key = id(parameter)
-        if key in self._sums:
-            self._finished[key] = self.finish(self._sums.pop(key))
-        return self._finished.get(key)
+        if key in self._sums and self.rule is not None:  # it also entered operations of which nothing came
+            self._merged[key] = self.rule(self._sums.pop(key))
+        return self._sums.get(key, self._merged.get(key))
 
 
 class Watched(Tensor):
@@ -120,8 +121,9 @@ class Watched(Tensor):
     ) -> Any:
         """The operation, or one in its place."""
         with torch._C.DisableTorchFunctionSubclass():
-            if func in KNOWN and torch.is_grad_enabled():
-                return KNOWN[func](*args, **kwargs or {})
+            known = KNOWN.get(func)
+            if known is not None and torch.is_grad_enabled():
+                return known(*args, **kwargs or {})
             found = func(*args, **kwargs or {})
             if any(isinstance(each, Tensor) and each.requires_grad for each in tree_leaves(found)):
                 raise Unknown

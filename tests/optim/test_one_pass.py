@@ -1,5 +1,8 @@
 """Gradients of parts from one pass are those of a pass for each part."""
 
+import gc
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,8 @@ from trained import configured
 
 from factorexe.micro_step import MicroStep
 from factorexe.objectives.base import Loss
+from factorexe.optim.aggregators.mean import MeanConfig
+from factorexe.optim.aggregators.median import MedianConfig
 from factorexe.optim.flat import Flat
 from factorexe.optim.measure import Several
 from factorexe.optim.measures.microbatch import MicrobatchConfig
@@ -81,12 +86,69 @@ def test_a_frozen_parameter_takes_no_part():
         lambda weight, x: F.linear(x.mean(dim=0), weight).sum(),
         lambda weight, x: torch.linalg.svd(weight)[1].sum(),
         lambda weight, x: F.embedding(torch.tensor([[0], [1]]), weight, max_norm=1.0).sum(),
+        lambda weight, x: slope_of(lambda given: F.linear(given, weight).square().sum(), x).sum(),
     ],
-    ids=["product", "a piece of it", "in a list", "rows that are neither", "several of one", "renormalized"],
+    ids=["product", "a piece of it", "in a list", "other rows", "several of one", "renormalized", "slope"],
 )
 def test_what_cannot_be_told_apart_is_left_to_a_pass_for_each_part(use):
     linear = nn.Linear(2, 2, bias=False)
+    weight = linear.weight
     assert gradients(linear, lambda: use(linear.weight, torch.ones(2, 2))) is None
+    assert linear.weight is weight, "as it was before"
+
+
+def slope_of(function, x):
+    """A gradient that is itself differentiated, as in a model that minimizes an energy."""
+    x = x.clone().requires_grad_()
+    return torch.autograd.grad(function(x), x, create_graph=True)[0]
+
+
+def test_what_is_used_without_a_gradient_adds_nothing_to_it():
+    linear = nn.Linear(2, 1, bias=False)
+    nn.init.ones_(linear.weight)
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+    def loss():
+        with torch.no_grad():
+            held = linear(x)  # 3 and 7
+        return (linear(x) * held).sum()
+
+    assert_close(gradients(linear, loss), [torch.tensor([3.0, 6.0]), torch.tensor([21.0, 28.0])])
+
+
+def test_an_input_that_is_written_into_is_left_to_a_pass_for_each_part():
+    linear, asked = nn.Linear(2, 1), []
+
+    def loss_of():
+        x = torch.ones(2, 2)
+        total = linear(x).sum()
+        x.zero_()
+        return Loss(total, torch.tensor(2.0), {})
+
+    def otherwise():
+        asked.append(True)
+        return Several([])
+
+    pending = in_one_pass([linear], loss_of, TWO, [1.0, 1.0], Flat(linear.named_parameters()), otherwise)
+    assert list(pending.parts()) == []
+    assert asked
+
+
+def test_no_activation_outlives_the_backward_pass():
+    table, linear, alive = nn.Embedding(3, 2), nn.Linear(2, 1), []
+    both = nn.ModuleList([table, linear])
+
+    def loss():
+        states = table(torch.tensor([[2], [0]]))
+        alive.append(weakref.ref(states))
+        return linear(states).sum()
+
+    gc.disable()
+    try:
+        assert gradients(both, loss) is not None
+        assert alive[0]() is None
+    finally:
+        gc.enable()
 
 
 def test_rows_are_known_by_their_number_unless_it_could_mean_both():
@@ -139,6 +201,34 @@ def test_one_pass_gives_what_a_pass_for_each_part_gives(name, parts):
     assert found[0].gradient.abs().max() > 0.1
 
 
+COORDINATEWISE = {"mean": MeanConfig(), "median": MedianConfig()}
+
+
+@pytest.mark.parametrize("rule", COORDINATEWISE)
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("name", MODELS)
+def test_merged_one_tensor_at_a_time_it_is_what_the_rule_makes_of_all_parts(name, parts, rule):
+    step, batch = at_hand(MODELS[name])
+    rows, built = [np.array(part) for part in PARTS[parts]], COORDINATEWISE[rule].build(step.flat)
+    expected = built(iter(of_each(step, batch, rows)), None).vector(step.flat)
+    found = step.in_one_pass(batch, rows, never).by_tensor(built.merge)
+    assert_close(step.flat.vector(found), expected, rtol=1e-5, atol=1e-6)
+    assert expected.abs().max() > 0.1
+
+
+def test_what_also_entered_an_operation_that_came_to_nothing_is_merged_all_the_same():
+    linear = nn.Linear(2, 1, bias=False)
+    x = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+    def loss_of():
+        linear(x + 1)
+        return Loss(linear(x).sum(), torch.tensor(2.0), {})
+
+    pending = in_one_pass([linear], loss_of, TWO, [1.0, 1.0], Flat(linear.named_parameters()), never)
+    (found,) = pending.by_tensor(lambda rows, shares: rows.max(dim=0).values)
+    assert_close(found, torch.tensor([[3.0, 4.0]]))
+
+
 def test_in_bf16_too():
     step, batch = at_hand(MODELS["rotary"], torch.float32)
     step.precision = lambda: torch.autocast("cpu", torch.bfloat16)
@@ -183,5 +273,6 @@ def test_what_only_the_backward_pass_finds_is_left_to_a_pass_for_each_part():
     pending = measure.begin(step, batch)
     assert isinstance(pending, OnePass)
     expected = of_each(step, batch, [np.arange(6), np.arange(6, 12)])
+    assert measure.begin(step, batch).by_tensor(lambda rows, shares: rows[0]) is None
     for one, other in zip(pending.parts(), expected, strict=True):
         assert_close(one.gradient, other.gradient)
