@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import functools
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -71,13 +71,9 @@ class MicroStep:
         together = batch if in_order else batch.select(torch.from_numpy(order).to(self.device))
         assert together.weights is not None
         (count, length), sizes = together.tokens.shape, [len(part) for part in parts]
-        of_examples = torch.stack([together.weights.sum(dim=1), together.weights.count_nonzero(dim=1)]).cpu().numpy()
-        weights, supervised = np.add.reduceat(of_examples, np.cumsum([0, *sizes[:-1]]), axis=1).tolist()
-        rows = Rows(sizes, length, [int(tokens) for tokens in supervised])
-        positions = together.positions
-        told: list[Callable[[], Tensor | None]] = [lambda: positions]
-        if positions is None:  # a table of them is entered by rows only if each row tells its own
-            told.append(lambda: torch.arange(length, device=self.device).expand(count, -1))
+        told, firsts = together.weights.cpu().numpy(), [0, *itertools.accumulate(sizes[:-1])]
+        weights = np.add.reduceat(told.sum(axis=1), firsts).tolist()
+        rows = Rows(sizes, length, np.add.reduceat(np.count_nonzero(told, axis=1), firsts).tolist())
 
         def of_each() -> Pending:
             self.again(random)
@@ -85,13 +81,15 @@ class MicroStep:
                 return otherwise()
 
         modules = [self.model, self.objective]
-        for positions_of in told:
-            loss_of = functools.partial(self.loss, dataclasses.replace(together, positions=positions_of()))
-            pending = in_one_pass(modules, loss_of, rows, weights, self.flat, of_each)
-            if pending is not None:
-                return pending
+        found = in_one_pass(modules, lambda: self.loss(together), rows, weights, self.flat, of_each)
+        if found is None and together.positions is None:  # a table of them is entered by rows if each row tells its own
             self.again(random)
-        return None
+            positions = torch.arange(length, device=self.device).expand(count, -1)
+            placed = dataclasses.replace(together, positions=positions)
+            found = in_one_pass(modules, lambda: self.loss(placed), rows, weights, self.flat, of_each)
+        if found is None:
+            self.again(random)
+        return found
 
     def random(self) -> list[Tensor]:
         """The state of the default generators."""

@@ -14,6 +14,7 @@ more, and parts are as equal as that allows.  Parts of unequal size count by the
 
 from __future__ import annotations
 
+import itertools
 from typing import Annotated, Any
 
 import numpy as np
@@ -54,7 +55,9 @@ def divided(examples: Any, parts: int, split: str) -> list[Any]:
     """Row numbers of each part of N examples; no part is empty."""
     count = len(examples)
     if split == "random":  # batches are in random order
-        return _filled(np.array_split(np.arange(count), parts))
+        order, even, more = np.arange(count), count // parts, count % parts
+        ends = itertools.accumulate((even + (part < more) for part in range(parts)), initial=0)
+        return _filled([order[begin:end] for begin, end in itertools.pairwise(ends)])
     if split == "stratified":
         order = np.argsort(examples.difficulty, kind="stable")
         return _filled([np.sort(order[first::parts]) for first in range(parts)])
