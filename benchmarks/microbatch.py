@@ -1,12 +1,12 @@
 """What it costs to ask for the gradients of K parts instead of that of the batch.
 
 The two-layer transformer of width 128 on x / y mod 97, 512 problems a step, answer only: forward, backward, merging,
-clipping and AdamW, without Lightning.  ``mean`` adds parts up, which is plain training again; medians of pairs, one
-after the other, and other rules beside it.
+clipping and AdamW, without Lightning.  ``mean`` adds parts up, which is plain training again; medians of pairs of four
+steps, one after the other, and other rules beside it.
 
     microbatch of K = 2, 4, 8, 16 with mean / plain      goal <= 1.1
 
-    python benchmarks/microbatch.py [repetitions]
+    python benchmarks/microbatch.py [pairs]
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from factorexe.optim.flat import Flat
 from factorexe.optim.procedure import Procedure
 from factorexe.run import build
 
-STEPS = 10
+STEPS = 4
 PARTS = (2, 4, 8, 16)
 BATCH = 512
 OTHERS: dict[str, dict[str, Any]] = {
@@ -93,4 +93,4 @@ def main(repetitions: int) -> None:
 
 if __name__ == "__main__":
     warn_if_busy()
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 5)
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 20)
