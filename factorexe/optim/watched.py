@@ -135,38 +135,30 @@ def watching(modules: Iterable[nn.Module], trained: Iterable[Tensor], notes: Not
     """A context in which those parameters of some modules are watched."""
     watched = {id(parameter): Watched.of(parameter, notes) for parameter in trained}
     places = [
-        (own, name, parameter)
+        (each._parameters, name, parameter)
         for module in modules
-        for own in _parameters(module)
-        for name, parameter in own.items()
+        for each in module.modules()
+        for name, parameter in each._parameters.items()
         if id(parameter) in watched
     ]
     try:
         for own, name, parameter in places:
-            own[name] = watched[id(parameter)]
+            own[name] = watched[id(parameter)]  # type: ignore[assignment]
         yield
     finally:
         for own, name, parameter in places:
             own[name] = parameter
 
 
-def _parameters(module: nn.Module) -> Iterator[dict[str, Any]]:
-    """Those of a module and of all in it; ``modules()``, which tells their names, takes ten times as long."""
-    yield module._parameters
-    for child in module._modules.values():
-        if child is not None:
-            yield from _parameters(child)
-
-
-def _linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+def _linear(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     notes = _notes(weight, bias)
-    split = notes.split(x.shape[:-1])
-    result = F.linear(x, _value(weight), None if bias is None else _value(bias))
-    return notes.note(result, (weight, Product(split, x)), (bias, Sum(split)))
+    split = notes.split(input.shape[:-1])
+    result = F.linear(input, _value(weight), None if bias is None else _value(bias))
+    return notes.note(result, (weight, Product(split, input)), (bias, Sum(split)))
 
 
 def _embedding(
-    index: Tensor,
+    input: Tensor,
     weight: Tensor,
     padding_idx: int | None = None,
     max_norm: float | None = None,
@@ -177,12 +169,12 @@ def _embedding(
     if max_norm is not None or scale_grad_by_freq or sparse:
         raise Unknown
     notes = _notes(weight)
-    split = notes.split(index.shape)
-    return notes.note(F.embedding(index, _value(weight)), (weight, Lookup(split, index, len(weight), padding_idx)))
+    split = notes.split(input.shape)
+    return notes.note(F.embedding(input, _value(weight)), (weight, Lookup(split, input, len(weight), padding_idx)))
 
 
 def _layer_norm(
-    x: Tensor,
+    input: Tensor,
     normalized_shape: Sequence[int],
     weight: Tensor | None = None,
     bias: Tensor | None = None,
@@ -191,9 +183,8 @@ def _layer_norm(
     if len(normalized_shape) != 1:
         raise Unknown
     notes = _notes(weight, bias)
-    split = notes.split(x.shape[:-1])
-    if weight is not None and weight.dtype != x.dtype:
-        x = x.to(torch.promote_types(x.dtype, weight.dtype))
+    split = notes.split(input.shape[:-1])
+    x = input if weight is None else input.to(torch.promote_types(input.dtype, weight.dtype))
     gain, shift = (None if each is None else _value(each) for each in (weight, bias))
     result, mean, scale = torch.native_layer_norm(x, normalized_shape, gain, shift, eps)
     return notes.note(result, (weight, Gain(split, x, mean, scale)), (bias, Sum(split)))
@@ -208,7 +199,8 @@ KNOWN: dict[Callable[..., Any], Callable[..., Tensor]] = {
 
 def _notes(weight: Tensor | None, bias: Tensor | None = None) -> Notes:
     watched = weight if isinstance(weight, Watched) else bias
-    assert isinstance(watched, Watched)
+    if not isinstance(watched, Watched):  # it is what goes through the operation
+        raise Unknown
     return watched.notes
 
 

@@ -71,6 +71,18 @@ def test_a_parameter_that_is_used_twice_has_the_sum_of_both():
     assert not torch.equal(parts[0], parts[1])
 
 
+def test_operations_may_be_given_their_arguments_by_name():
+    table, norm, linear = nn.Embedding(3, 2), nn.LayerNorm(2), nn.Linear(2, 1)
+    module, tokens = nn.ModuleList([table, norm, linear]), torch.tensor([[2], [0]])
+
+    def by_name():
+        x = F.embedding(input=tokens, weight=table.weight)
+        x = F.layer_norm(input=x, normalized_shape=(2,), weight=norm.weight, bias=norm.bias)
+        return F.linear(input=x, weight=linear.weight, bias=linear.bias).sum()
+
+    assert_close(gradients(module, by_name), gradients(module, lambda: linear(norm(table(tokens))).sum()))
+
+
 def test_a_frozen_parameter_takes_no_part():
     linear = nn.Linear(2, 1)
     linear.weight.requires_grad_(False)
@@ -84,11 +96,12 @@ def test_a_frozen_parameter_takes_no_part():
         lambda weight, x: F.linear(x, weight[:1]).sum(),
         lambda weight, x: torch.cat([weight, x]).sum(),
         lambda weight, x: F.linear(x.mean(dim=0), weight).sum(),
+        lambda weight, x: F.linear(weight, x).sum(),
         lambda weight, x: torch.linalg.svd(weight)[1].sum(),
         lambda weight, x: F.embedding(torch.tensor([[0], [1]]), weight, max_norm=1.0).sum(),
         lambda weight, x: slope_of(lambda given: F.linear(given, weight).square().sum(), x).sum(),
     ],
-    ids=["product", "a piece of it", "in a list", "other rows", "several of one", "renormalized", "slope"],
+    ids=["product", "a piece of it", "in a list", "other rows", "as rows", "several of one", "renormalized", "slope"],
 )
 def test_what_cannot_be_told_apart_is_left_to_a_pass_for_each_part(use):
     linear = nn.Linear(2, 2, bias=False)

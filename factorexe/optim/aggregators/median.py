@@ -25,7 +25,7 @@ class Median(Coordinatewise):
         """The middle one, or the mean of the middle two; of one part, that part."""
         ordered, middle = rows.sort(dim=0).values, len(rows) // 2
         if len(rows) % 2:
-            return ordered[middle]
+            return ordered[middle].clone()  # a piece of them would keep all
         return (ordered[middle - 1] + ordered[middle]) / 2
 
 
