@@ -28,11 +28,12 @@ import abc
 from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from factorexe.choice import Options
 from factorexe.optim.flat import Flat
-from factorexe.optim.measure import Part, stacked
+from factorexe.optim.measure import Part, stacked, together
 
 
 class Merged(NamedTuple):
@@ -87,9 +88,13 @@ class Coordinatewise(Aggregator):
     """A rule that looks at one coordinate at a time, and so need not be given all of them at once."""
 
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
-        """Stacks them."""
-        rows, weights = stacked(list(parts), self.flat)
-        return Merged(self.merge(rows, weights / weights.sum()))
+        """Tensor by tensor where they lie so, to the same bits as if they had come so; else stacks them."""
+        every = list(parts)
+        weights = torch.stack([part.weight for part in every])
+        shares, whole = weights / weights.sum(), together(every)
+        if whole is None:
+            return Merged(self.merge(stacked(every, self.flat)[0], shares))
+        return Merged([None if rows is None else self.merge(rows, shares) for rows in whole])
 
     @abc.abstractmethod
     def merge(self, rows: Tensor, shares: Tensor) -> Tensor:

@@ -224,7 +224,10 @@ def test_merged_one_tensor_at_a_time_it_is_what_the_rule_makes_of_all_parts(name
     step, batch = at_hand(MODELS[name])
     rows, built = [np.array(part) for part in PARTS[parts]], COORDINATEWISE[rule].build(step.flat)
     expected = built(iter(of_each(step, batch, rows)), None).vector(step.flat)
-    found = step.in_one_pass(batch, rows, never).by_tensor(built.merge)
+    found, parts_of_it = (step.in_one_pass(batch, rows, never) for _ in range(2))
+    found = found.by_tensor(built.merge)
+    at_once = built(parts_of_it.parts(), None).gradient
+    assert all(one is other is None or torch.equal(one, other) for one, other in zip(found, at_once, strict=True))
     assert_close(step.flat.vector(found), expected, rtol=1e-5, atol=1e-6)
     assert expected.abs().max() > 0.1
 

@@ -6,6 +6,7 @@ part by part: a vector of each would be a copy more, which took longer than the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from factorexe.optim.aggregate import AggregatorConfig, Coordinatewise, Merged
 from factorexe.optim.flat import Flat, owned
-from factorexe.optim.measure import Part
+from factorexe.optim.measure import OneOf, Part
 
 
 class Mean(Coordinatewise):
@@ -26,6 +27,8 @@ class Mean(Coordinatewise):
     def forward(self, parts: Iterator[Part], guide: Tensor | None) -> Merged:
         """The mean; of one part, that part."""
         first = next(parts)
+        if isinstance(first, OneOf):
+            return super().forward(itertools.chain([first], parts), guide)
         second = next(parts, None)
         if second is None:
             return Merged(first.pieces(self.flat))
