@@ -121,7 +121,7 @@ def in_one_pass(
     gradients; None if parameters enter it in ways of which parts cannot be told apart.
 
     Args:
-        modules: hold the parameters of which ``loss_of`` makes the loss.
+        modules: hold the parameters of which ``loss_of`` makes the loss; nothing else in it should ask for a gradient.
         otherwise: asks for the same parts by a pass for each, should the backward pass find such a way.
     """
     notes = Notes(rows.of)

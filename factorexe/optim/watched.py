@@ -75,6 +75,8 @@ class Notes:
             self._left[id(parameter)] += 1
         if not result.requires_grad:
             self.leaves.append(result.requires_grad_())
+        elif not self.leaves:  # its gradient flows on to something of which nothing is known
+            raise Unknown
 
         def passed(dy: Tensor) -> None:
             for parameter, entry in entered:

@@ -100,8 +100,19 @@ def test_a_frozen_parameter_takes_no_part():
         lambda weight, x: torch.linalg.svd(weight)[1].sum(),
         lambda weight, x: F.embedding(torch.tensor([[0], [1]]), weight, max_norm=1.0).sum(),
         lambda weight, x: slope_of(lambda given: F.linear(given, weight).square().sum(), x).sum(),
+        lambda weight, x: F.linear(x.clone().requires_grad_(), weight).sum(),
     ],
-    ids=["product", "a piece of it", "in a list", "other rows", "as rows", "several of one", "renormalized", "slope"],
+    ids=[
+        "product",
+        "a piece of it",
+        "in a list",
+        "other rows",
+        "as rows",
+        "several of one",
+        "renormalized",
+        "slope",
+        "behind another leaf",
+    ],
 )
 def test_what_cannot_be_told_apart_is_left_to_a_pass_for_each_part(use):
     linear = nn.Linear(2, 2, bias=False)
